@@ -1,6 +1,8 @@
-//! Short files behind a long one: each tenant and each file gets its turn.
+//! Short files behind a long one, and uploads behind a run over many files: each tenant and each file gets its turn.
 
-use crate::support::{TestAccount, TestApp, part, wait_until};
+use serde_json::{Value, json};
+
+use crate::support::{ModelServer, Setup, TestAccount, TestApp, definition, model_response, part, wait_until};
 
 /// Text of about `chunks` chunks.
 fn long_text(chunks: usize) -> String {
@@ -49,4 +51,55 @@ async fn short_file_waits_for_no_long_one_of_its_own_or_another_workspace() {
     assert_eq!(app.delete(&ada, &path).await.status, 204);
     app.wait_until_no_jobs_are_left().await;
     app.stop().await;
+}
+
+/// A pipeline that sends each file to a service of one's own.
+fn service(server: &ModelServer, trigger: &str) -> Value {
+    definition(
+        &json!([
+            { "id": "in", "type": "source.files", "trigger": trigger },
+            { "id": "read", "type": "partition" },
+            { "id": "step", "type": "http", "url": server.base_url },
+            { "id": "out", "type": "sink.file", "suffix": ".out.json", "format": "json" },
+        ]),
+        &["in > read", "read > step", "step > out"],
+    )
+}
+
+#[actix_web::test]
+async fn upload_overtakes_the_files_of_a_run() {
+    const FILES: i64 = 15;
+    let setup = Setup::of(TestApp::start_with_worker(&[("NVISY_WORKER_MODEL_SLOTS", "1")]).await).await;
+    let server = ModelServer::start().await;
+    server.respond(|request| {
+        let items = json!([{ "id": request.body["data"]["items"][0]["id"], "metadata": { "seen": true } }]);
+        model_response("200", "", &json!({ "items": items }).to_string())
+    });
+    let parts = (0..FILES).map(|n| part(&format!("{n}.txt"), format!("Gauge {n} was read."))).collect();
+    setup.app.upload(&setup.ada, &setup.workspace, parts).await.expect(202);
+    let manual = setup.pipeline("Existing files", &service(&server, "manual")).await;
+    setup.pipeline("Uploads", &service(&server, "upload")).await;
+
+    server.hold();
+    setup.app.post(&setup.ada, &setup.path(&format!("{manual}/runs")), &json!({})).await.expect(202);
+    let waiting = async |trigger: &str| {
+        let jobs = format!("job j join run r on r.id = j.run_id where r.trigger = '{trigger}' and j.lane = 'model'");
+        setup.app.count(&jobs).await
+    };
+    wait_until("all files of the run wait for the service", async || (waiting("manual").await == FILES).then_some(()))
+        .await;
+    let uploaded = part("late.txt", "The gauge was replaced in May.");
+    let accepted = setup.app.upload(&setup.ada, &setup.workspace, vec![uploaded]).await.expect(202);
+    wait_until("the upload waits, too", async || (waiting("upload").await == 1).then_some(())).await;
+    server.release();
+    let late = accepted["items"][0]["id"].as_str().unwrap();
+    let late = setup.app.finished_file(&setup.ada, &setup.workspace, late).await;
+    assert_eq!(late["state"], "ready", "{late}");
+    setup.app.wait_until_no_jobs_are_left().await;
+    // One file was in progress, two were published ahead, and of four turns one is that of the oldest job.
+    let behind = "run_item i join run r on r.id = i.run_id, run_item late join run u on u.id = late.run_id
+        where r.trigger = 'manual' and u.trigger = 'upload' and i.finished_at > late.finished_at";
+    let behind = setup.app.count(behind).await;
+    assert!(behind >= FILES / 3, "the upload came before only {behind} of {FILES} files");
+    setup.app.stop().await;
 }

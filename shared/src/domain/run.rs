@@ -164,6 +164,37 @@ impl RunTrigger {
     }
 }
 
+/// Which runs of a workspace come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunPriority {
+    /// Those of a file that arrives or changes, and previews: a person waits for them.
+    #[default]
+    Arrival,
+    /// Those over files that are there already, and syncs: thousands of items may wait.
+    Bulk,
+    /// Those that a request puts behind all other work.
+    Low,
+}
+
+impl RunPriority {
+    /// The priority of a run with this trigger; `low_priority` is that of its request.
+    #[must_use]
+    pub const fn of(trigger: RunTrigger, low_priority: bool) -> Self {
+        match trigger {
+            _ if low_priority => Self::Low,
+            RunTrigger::Upload | RunTrigger::Change | RunTrigger::Preview => Self::Arrival,
+            RunTrigger::Manual
+            | RunTrigger::Schedule
+            | RunTrigger::After
+            | RunTrigger::Retry
+            | RunTrigger::Fork
+            | RunTrigger::Backfill
+            | RunTrigger::Inline
+            | RunTrigger::Notification => Self::Bulk,
+        }
+    }
+}
+
 /// The kind of a log entry of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Job, RunSegment};
 use crate::{
-    domain::job::Lane,
+    domain::{job::Lane, run::RunPriority},
     id::{ItemId, RunId},
 };
 
@@ -21,15 +21,15 @@ pub struct RunItems {
     pub segment: usize,
     /// Whether jobs of other runs come first.
     #[serde(skip)]
-    pub low_priority: bool,
+    pub priority: RunPriority,
 }
 
 impl RunItems {
     /// The job of one of the items.
     #[must_use]
-    pub const fn of_item(&self, item: ItemId, low_priority: bool) -> RunSegment {
+    pub const fn of_item(&self, item: ItemId, priority: RunPriority) -> RunSegment {
         let (run, segment, lane) = (self.run, self.segment, Some(Lane::Extract));
-        RunSegment { run, item, segment, units: None, lane, low_priority }
+        RunSegment { run, item, segment, units: None, lane, priority }
     }
 }
 
@@ -42,7 +42,7 @@ impl Job for RunItems {
     }
 
     fn level(&self) -> i16 {
-        self.items.first().map_or(0, |item| self.of_item(*item, self.low_priority).level())
+        self.items.first().map_or(0, |item| self.of_item(*item, self.priority).level())
     }
 
     fn run(&self) -> Option<RunId> {

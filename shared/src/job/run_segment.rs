@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Job;
 use crate::{
-    domain::{job::Lane, run::Units},
+    domain::{
+        job::Lane,
+        run::{RunPriority, Units},
+    },
     id::{ItemId, RunId},
 };
 
@@ -26,7 +29,7 @@ pub struct RunSegment {
     pub lane: Option<Lane>,
     /// Whether jobs of other runs come first.
     #[serde(skip)]
-    pub low_priority: bool,
+    pub priority: RunPriority,
 }
 
 impl Job for RunSegment {
@@ -37,11 +40,17 @@ impl Job for RunSegment {
         self.lane.unwrap_or(Lane::Extract)
     }
 
-    /// Doubles its distance with each level, so that a short file overtakes a long one, and two long ones take turns.
+    /// Doubles its distance with each level, so that a short file overtakes a long one, and two long ones take turns. All jobs of a
+    /// run of lower priority are further away, those of its first segments too: an upload does not wait for the files of a run.
     fn level(&self) -> i16 {
         let first = self.units.map_or(0, |units| units.first);
         let level = i16::try_from((first / LEVEL_ELEMENTS + 1).ilog2()).unwrap_or_default();
-        if self.low_priority { (level + LOW_PRIORITY_LEVELS).min(MAX_LEVEL) } else { level.min(MAX_LEVEL) }
+        let behind = match self.priority {
+            RunPriority::Arrival => 0,
+            RunPriority::Bulk => BULK_LEVELS,
+            RunPriority::Low => LOW_LEVELS,
+        };
+        (level + behind).min(MAX_LEVEL)
     }
 
     fn run(&self) -> Option<RunId> {
@@ -51,8 +60,11 @@ impl Job for RunSegment {
 
 /// Elements of a file that are on level 0.
 const LEVEL_ELEMENTS: u32 = 8;
-/// How many levels a run of low priority stands behind others: behind a file of 32,000 elements.
-const LOW_PRIORITY_LEVELS: i16 = 12;
+/// How many levels a run over many files stands behind an upload: behind one of 2,000 elements.
+const BULK_LEVELS: i16 = 8;
+/// How many levels a run of low priority stands behind an upload: twelve more than a run over many files, so behind a file of
+/// 32,000 elements in it.
+const LOW_LEVELS: i16 = 20;
 /// The highest level.
 const MAX_LEVEL: i16 = 30;
 
@@ -60,21 +72,28 @@ const MAX_LEVEL: i16 = 30;
 mod tests {
     use super::*;
 
-    fn level(first: u32, low_priority: bool) -> i16 {
+    fn level(first: u32, priority: RunPriority) -> i16 {
         let units = Some(Units { first, end: first + 8 });
         let (run, item) = (RunId::new(), ItemId::new());
-        RunSegment { run, item, segment: 1, units, lane: None, low_priority }.level()
+        RunSegment { run, item, segment: 1, units, lane: None, priority }.level()
     }
 
     #[test]
     fn level_rises_with_the_logarithm_of_the_first_element() {
-        assert_eq!([0, 7, 8, 23, 24, 55, 13_000].map(|first| level(first, false)), [0, 0, 1, 1, 2, 2, 10]);
-        assert_eq!(level(u32::MAX - 8, false), 28);
+        let levels = [0, 7, 8, 23, 24, 55, 13_000].map(|first| level(first, RunPriority::Arrival));
+        assert_eq!(levels, [0, 0, 1, 1, 2, 2, 10]);
+        assert_eq!(level(u32::MAX - 8, RunPriority::Arrival), 28);
     }
 
     #[test]
-    fn low_priority_stands_behind_a_long_file() {
-        assert!(level(0, true) > level(13_000, false));
-        assert_eq!(level(u32::MAX - 8, true), MAX_LEVEL);
+    fn run_over_many_files_stands_behind_an_upload() {
+        assert!(level(0, RunPriority::Bulk) > level(2_000 - 8, RunPriority::Arrival));
+        assert_eq!(level(u32::MAX - 8, RunPriority::Bulk), MAX_LEVEL);
+    }
+
+    #[test]
+    fn low_priority_stands_behind_a_long_file_of_another_run() {
+        assert!(level(0, RunPriority::Low) > level(13_000, RunPriority::Bulk));
+        assert_eq!(level(u32::MAX - 8, RunPriority::Low), MAX_LEVEL);
     }
 }

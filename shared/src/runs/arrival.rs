@@ -4,7 +4,10 @@ use serde_json::Value as Json;
 
 use super::{code_versions, segment_job};
 use crate::{
-    domain::{filter::Filter, run::RunTrigger},
+    domain::{
+        filter::Filter,
+        run::{RunPriority, RunTrigger},
+    },
     id::{FileId, PipelineId, VersionId, WorkspaceId},
     job::EnterItem,
     pipeline::{
@@ -90,7 +93,7 @@ pub async fn enter(
     let Some(first) = entries.next() else { return Ok(false) };
     store::run_item::set_entry(change, workspace, item.id, first, plan.stage(first)).await?;
     store::run::set_code_versions(change, workspace, item.run_id, code_versions(plan)).await?;
-    let job = segment_job(plan, (item.run_id, false), item.id, first, None);
+    let job = segment_job(plan, (item.run_id, item.priority()), item.id, first, None);
     outbox::enqueue(change, workspace, &job).await?;
     for entry in entries {
         let of = (item.pipeline_id, item.pipeline_version);
@@ -113,11 +116,12 @@ async fn start_at(
         code_versions: Some(code_versions(plan)),
         ..NewRun::new(pipeline, version, arrived.trigger)
     };
+    let priority = RunPriority::of(arrived.trigger, false);
     let run = store::run::insert(change, workspace, new).await?;
     let stage = plan.stage(entry).to_owned();
     let items = vec![NewItem { file: arrived.file, version: arrived.version, entry, parent: None, stage }];
     for item in store::run_item::insert(change, workspace, run, items).await? {
-        outbox::enqueue(change, workspace, &segment_job(plan, (run, false), item, entry, None)).await?;
+        outbox::enqueue(change, workspace, &segment_job(plan, (run, priority), item, entry, None)).await?;
     }
     Ok(())
 }

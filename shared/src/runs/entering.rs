@@ -2,7 +2,7 @@
 
 use super::segment_job;
 use crate::{
-    domain::job::Lane,
+    domain::{job::Lane, run::RunPriority},
     entity::run,
     id::{ItemId, WorkspaceId},
     job::RunItems,
@@ -25,13 +25,13 @@ pub async fn enqueue_entering(
     min_jobs: usize,
 ) -> Result<()> {
     let size = if may_share_jobs(run, plan, entry) { items.len().div_ceil(min_jobs).max(1) } else { 1 };
+    let priority = RunPriority::of(run.trigger, run.low_priority);
     for items in items.chunks(size) {
         if let [item] = *items {
-            let job = segment_job(plan, (run.id, run.low_priority), item, entry, None);
+            let job = segment_job(plan, (run.id, priority), item, entry, None);
             outbox::enqueue(change, workspace, &job).await?;
         } else {
-            let (items, low_priority) = (items.to_vec(), run.low_priority);
-            let job = RunItems { run: run.id, items, segment: entry, low_priority };
+            let job = RunItems { run: run.id, items: items.to_vec(), segment: entry, priority };
             outbox::enqueue(change, workspace, &job).await?;
         }
     }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use crate::{
-    domain::run::Units,
+    domain::run::{RunPriority, Units},
     id::{ItemId, RunId},
     job::RunSegment,
     pipeline::plan::Plan,
@@ -30,12 +30,12 @@ use crate::{
 #[must_use]
 pub fn segment_job(
     plan: &Plan,
-    (run, low_priority): (RunId, bool),
+    (run, priority): (RunId, RunPriority),
     item: ItemId,
     segment: usize,
     units: Option<Units>,
 ) -> RunSegment {
-    RunSegment { run, item, segment, units, lane: Some(plan.segments[segment].lane), low_priority }
+    RunSegment { run, item, segment, units, lane: Some(plan.segments[segment].lane), priority }
 }
 
 /// The code versions of the node types of a plan, by type: a run records them, so that a later one can tell what has changed.

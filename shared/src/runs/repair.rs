@@ -112,7 +112,7 @@ async fn go_on(
         vec![first]
     };
     for job in jobs {
-        let job = segment_job(plan, (item.run_id, item.low_priority), item.id, job.segment, job.units);
+        let job = segment_job(plan, (item.run_id, item.priority()), item.id, job.segment, job.units);
         outbox::enqueue(change, workspace, &job).await?;
     }
     Ok(())

@@ -57,8 +57,8 @@ pub async fn requeue(
 fn first_job(item: &Item, plans: &PlansByVersion<'_>) -> RunSegment {
     let plan = plans.get(&(item.pipeline_id, item.pipeline_version));
     let lane = plan.and_then(|plan| plan.segments.get(item.entry)).map(|segment| segment.lane);
-    let Item { id, run_id: run, entry: segment, low_priority, .. } = *item;
-    RunSegment { run, item: id, segment, units: None, lane, low_priority }
+    let Item { id, run_id: run, entry: segment, .. } = *item;
+    RunSegment { run, item: id, segment, units: None, lane, priority: item.priority() }
 }
 
 /// Puts failed items of a run back into the queue: those with a code, or one item, if given. Returns their number.

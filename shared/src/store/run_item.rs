@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{
         failure::Failure,
-        run::{ItemState, RunState, RunTrigger},
+        run::{ItemState, RunPriority, RunState, RunTrigger},
     },
     entity::{run, run_item},
     id::{FileId, ItemId, PipelineId, RunId, VersionId, WorkspaceId},
@@ -112,6 +112,12 @@ pub struct Item {
 }
 
 impl Item {
+    /// The priority of its jobs.
+    #[must_use]
+    pub const fn priority(&self) -> RunPriority {
+        RunPriority::of(self.trigger, self.low_priority)
+    }
+
     /// Whether the state of the file follows the item: it belongs to the file's arrival, by an upload, by a sync, or as a member of
     /// another file.
     #[must_use]

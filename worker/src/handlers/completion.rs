@@ -283,8 +283,8 @@ impl Completion<'_> {
 
     async fn enqueue_job(&mut self, item: ItemId, job: NextJob) -> Result<(), JobError> {
         let lane = Some(self.plan.plan.segments[job.segment].lane);
-        let (run, low_priority) = (self.item.run_id, self.item.low_priority);
-        let job = RunSegment { run, item, segment: job.segment, units: job.units, lane, low_priority };
+        let (run, priority) = (self.item.run_id, self.item.priority());
+        let job = RunSegment { run, item, segment: job.segment, units: job.units, lane, priority };
         outbox::enqueue(self.change, self.workspace, &job).await?;
         Ok(())
     }

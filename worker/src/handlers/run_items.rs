@@ -79,7 +79,7 @@ fn is_due(job: &RunItems, item: &Item) -> bool {
 /// Gives each item a job of its own.
 async fn divide(change: &Change, claim: &Claim, job: &RunItems, items: &[Item]) -> Result<(), JobError> {
     for item in items {
-        outbox::enqueue(change, claim.workspace_id, &job.of_item(item.id, item.low_priority)).await?;
+        outbox::enqueue(change, claim.workspace_id, &job.of_item(item.id, item.priority())).await?;
     }
     Ok(())
 }
@@ -103,7 +103,7 @@ impl ItemsInProgress<'_> {
         let began = Instant::now();
         let mut written = began;
         while let Some(item) = self.waiting.pop() {
-            let job = self.job.of_item(item.id, item.low_priority);
+            let job = self.job.of_item(item.id, item.priority());
             if began.elapsed() > MAX_DURATION {
                 self.alone.push(job);
                 continue;
@@ -143,7 +143,7 @@ impl ItemsInProgress<'_> {
 
     /// Gives all other items jobs of their own, which other slots take meanwhile.
     async fn keep_only(&mut self, job: &RunSegment) -> Result<(), JobError> {
-        let waiting = self.waiting.drain(..).rev().map(|item| self.job.of_item(item.id, item.low_priority));
+        let waiting = self.waiting.drain(..).rev().map(|item| self.job.of_item(item.id, item.priority()));
         self.alone.extend(waiting);
         let (cx, claim, alone, plan) = (self.cx, self.claim, &self.alone, &self.segment.plan.plan);
         let workspace = claim.workspace_id;
