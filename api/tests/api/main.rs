@@ -78,6 +78,7 @@ mod openapi;
 mod openapi_tools;
 mod operator_commands;
 mod outbound_proxy;
+mod overlapping_sources;
 mod pagination;
 mod password_reset;
 mod pipeline_graphs;

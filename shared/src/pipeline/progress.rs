@@ -212,6 +212,45 @@ pub fn reachable(plan: &Plan, entry: usize) -> BTreeSet<usize> {
     reachable
 }
 
+/// How an item replaces the results of other items of its file and pipeline: those that nodes which it comes through have given.
+/// Another source that takes the same file has items of its own, whose other nodes it leaves alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replaces {
+    /// The ids of the nodes that it does not come through.
+    pub all_but: Vec<String>,
+    /// The segments where items enter that come through every sink which this one comes through.
+    pub replaced_by: Vec<i32>,
+}
+
+impl Replaces {
+    /// Of an item that enters at a segment.
+    #[must_use]
+    pub fn of(plan: &Plan, entry: usize) -> Self {
+        let own = reachable(plan, entry);
+        let has_sink = |&segment: &usize| plan.segments[segment].steps.iter().any(|step| step.outputs.is_empty());
+        let sinks: BTreeSet<usize> = own.iter().copied().filter(has_sink).collect();
+        let entries = (0..plan.segments.len())
+            .filter(|&other| matches!(plan.segments[other].start, Start::Source | Start::Items));
+        let replaced_by = entries.filter(|&other| sinks.is_subset(&reachable(plan, other)));
+        Self {
+            all_but: nodes(plan, |segment| !own.contains(&segment)),
+            replaced_by: replaced_by.filter_map(|other| i32::try_from(other).ok()).collect(),
+        }
+    }
+
+    /// Of an item that no source takes.
+    #[must_use]
+    pub fn nothing(plan: &Plan) -> Self {
+        Self { all_but: nodes(plan, |_| true), replaced_by: Vec::new() }
+    }
+}
+
+/// The ids of the nodes in some segments.
+fn nodes(plan: &Plan, is_in: impl Fn(usize) -> bool) -> Vec<String> {
+    let segments = plan.segments.iter().enumerate().filter(|(index, _)| is_in(*index));
+    segments.flat_map(|(_, segment)| &segment.steps).map(|step| step.id.clone()).collect()
+}
+
 /// JSON keys are texts.
 mod outputs {
     use std::collections::BTreeMap;
@@ -248,8 +287,10 @@ mod tests {
             .iter()
             .map(|(id, kind)| {
                 let mut node = json!({ "id": id, "type": kind });
-                if *kind == "switch.language" {
-                    node["branches"] = json!({ "german": ["de"] });
+                match *kind {
+                    "switch.language" => node["branches"] = json!({ "german": ["de"] }),
+                    "sink.file" => node["suffix"] = json!(".txt"),
+                    _ => {}
                 }
                 node
             })
@@ -362,6 +403,34 @@ mod tests {
         assert_eq!(job, first);
         assert_eq!(again, Progress { restarts: 2, generation: 1, ..Progress::begin(0).0 });
         assert_eq!(again.begin_again(0).0.generation, 2);
+    }
+
+    #[test]
+    fn item_replaces_what_its_own_nodes_have_given() {
+        // `a` and `b` lead to `both`, and each to a sink of its own.
+        let plan = plan(
+            &[
+                ("a", "source.files"),
+                ("b", "source.files"),
+                ("c", "source.files"),
+                ("own", "sink.file"),
+                ("other", "sink.file"),
+                ("both", "sink.file"),
+            ],
+            &[("a", "own"), ("a", "both"), ("b", "other"), ("b", "both"), ("c", "both")],
+        );
+        let entry = |node: &str| (0..plan.segments.len()).find(|&segment| plan.stage(segment) == node).unwrap();
+        let of = |node: &str| {
+            let Replaces { mut all_but, replaced_by } = Replaces::of(&plan, entry(node));
+            all_but.sort();
+            let by = |node: &str| replaced_by.contains(&i32::try_from(entry(node)).unwrap());
+            (all_but, [by("a"), by("b"), by("c")])
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(of("a"), (names(&["b", "c", "other"]), [true, false, false]));
+        assert_eq!(of("b"), (names(&["a", "c", "own"]), [false, true, false]));
+        assert_eq!(of("c"), (names(&["a", "b", "other", "own"]), [true, true, true]));
+        assert_eq!(Replaces::nothing(&plan).all_but.len(), 6);
     }
 
     #[test]

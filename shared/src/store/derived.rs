@@ -6,11 +6,13 @@ use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, raw_sql};
 use super::{
     Conn, Result, Tx,
     file::{self, StoredBlob},
+    run_item::Item,
     sql,
 };
 use crate::{
     entity::{file as files, file_version},
     id::{FileId, VersionId, WorkspaceId},
+    pipeline::progress::Replaces,
 };
 
 /// A file to be written.
@@ -95,19 +97,28 @@ pub async fn put(tx: &Tx, workspace: WorkspaceId, derived: &DerivedFile) -> Resu
     Ok((id, version, true))
 }
 
-/// Deletes files that a source has made from a file, except these.
+/// Deletes the files that `source` has made from the file of an item, except those of the item. Files of nodes that the item does not
+/// replace stay if another item has made them of the same version, or one that may make them is open; so do files of open items.
 pub async fn delete_others(
     tx: &Tx,
     workspace: WorkspaceId,
-    parent: FileId,
+    item: &Item,
     source: &str,
-    keep: &[FileId],
+    replaces: &Replaces,
 ) -> Result<u64> {
-    let keep = keep.to_vec();
+    let (keep, kept) = (item.progress.files.clone(), replaces.all_but.clone());
+    let (parent, version, pipeline) = (item.file_id, item.version_id, item.pipeline_id);
+    // The external id is that of the file, the node and the name.
     let obsolete = raw_sql!(
         Postgres,
-        "delete from file where workspace_id = {workspace} and parent_id = {parent} and source = {source}
-             and not id = any({keep})"
+        "delete from file f
+         where f.workspace_id = {workspace} and f.parent_id = {parent} and f.source = {source} and not f.id = any({keep})
+             and not exists (
+                 select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
+                 where i.workspace_id = f.workspace_id and i.version_id = {version} and r.pipeline_id = {pipeline} and not r.preview
+                     and case when split_part(f.external_id, '/', 2) = any({kept}::text[])
+                         then i.state in ('queued', 'running') or i.progress->'files' @> to_jsonb(f.id::text)
+                         else i.state in ('queued', 'running') and i.progress->'files' @> to_jsonb(f.id::text) end)"
     );
     sql::execute(tx, obsolete).await
 }

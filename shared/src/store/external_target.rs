@@ -8,7 +8,10 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::{Conn, Result, Tx, job::Claim, sql};
-use crate::id::{ConnectionId, FileId, ItemId, PipelineId, RunId, VersionId, WorkspaceId};
+use crate::{
+    id::{ConnectionId, FileId, ItemId, PipelineId, RunId, VersionId, WorkspaceId},
+    pipeline::progress::Replaces,
+};
 
 /// The identity of a target.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
@@ -162,50 +165,66 @@ pub async fn put(tx: &Tx, key: &TargetKey, url: &str, source: Source) -> Result<
 }
 
 /// Marks targets of a pipeline and a file that a run has left behind, when the last item of the file in the run has ended: those of
-/// earlier versions and runs, and those of this run if a later one has ended already.
+/// earlier versions and runs, and those of this run if a later one has ended already. Of nodes that the item does not replace, only
+/// those of earlier versions, when no item of the version is open that may write them.
 pub async fn supersede(
     tx: &Tx,
     workspace: WorkspaceId,
     pipeline: PipelineId,
     file: FileId,
     source: Source,
+    replaces: &Replaces,
 ) -> Result<()> {
     let (version, run) = (source.version, source.run);
+    let (kept, replaced_by) = (replaces.all_but.clone(), replaces.replaced_by.clone());
     let earlier = raw_sql!(
         Postgres,
-        "update external_target t set obsolete = true, queued = false, version = v.number, run_id = {run}
+        "update external_target t set obsolete = true, queued = false,
+             version = case when t.node = any({kept}::text[]) then t.version else v.number end,
+             run_id = case when t.node = any({kept}::text[]) then t.run_id else {run} end
          from file_version v
          where t.workspace_id = {workspace} and t.pipeline_id = {pipeline} and t.file_id = {file}
              and v.workspace_id = t.workspace_id and v.id = {version} and (t.version, t.run_id) < (v.number, {run})
+             and (t.version < v.number or t.node <> all({kept}::text[]))
              and not exists (
-                 select from run_item i where i.workspace_id = {workspace} and i.version_id = {version} and i.run_id = {run}
-                     and i.state in ('queued', 'running'))"
+                 select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
+                 where i.workspace_id = {workspace} and i.version_id = {version} and i.state in ('queued', 'running')
+                     and (i.run_id = {run}
+                         or t.node = any({kept}::text[]) and r.pipeline_id = {pipeline} and not r.preview))"
     );
     sql::execute(tx, earlier).await?;
     let own = raw_sql!(
         Postgres,
         "update external_target t set obsolete = true, queued = false
          where t.workspace_id = {workspace} and t.pipeline_id = {pipeline} and t.file_id = {file} and t.run_id = {run}
-             and not t.obsolete and exists (
+             and not t.obsolete and t.node <> all({kept}::text[]) and exists (
                  select from file_version v
                  join run_item i on i.workspace_id = v.workspace_id and i.version_id = v.id
                  join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
                  where v.workspace_id = {workspace} and v.file_id = {file} and (v.number, i.run_id) > (t.version, t.run_id)
+                     and (v.number > t.version or i.entry = any({replaced_by}::integer[]))
                      and r.pipeline_id = {pipeline} and not r.preview and i.state in ('done', 'skipped'))"
     );
     sql::execute(tx, own).await?;
     Ok(())
 }
 
-/// Marks targets of items that failed or were cancelled before the first complete write.
+/// Marks targets that items which failed or were cancelled have left without a complete write. While another item of the version goes on
+/// in the run, it may write them: its end marks them.
 pub async fn abandon(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
     let abandoned = raw_sql!(
         Postgres,
         "with abandoned as (
              select t.workspace_id, t.pipeline_id, t.node, t.file_id, t.destination
              from run_item i
+             join file_version v on v.workspace_id = i.workspace_id and v.id = i.version_id
              join external_target t on t.workspace_id = i.workspace_id and t.file_id = i.file_id and t.run_id = i.run_id
+                 and t.version = v.number
              where i.workspace_id = {workspace} and i.id = any({items}) and t.elements = 0 and not t.obsolete
+                 and not exists (
+                     select from run_item o
+                     where o.workspace_id = i.workspace_id and o.version_id = i.version_id and o.run_id = i.run_id
+                         and o.state in ('queued', 'running'))
              order by t.pipeline_id, t.node, t.file_id, t.destination for no key update of t)
          update external_target t set obsolete = true from abandoned a
          where t.workspace_id = a.workspace_id and t.pipeline_id = a.pipeline_id and t.node = a.node

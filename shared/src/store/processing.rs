@@ -73,16 +73,23 @@ struct OutcomeRow {
     cancelled: bool,
 }
 
-/// How the runs of a version's arrival ended; `None`: at least one goes on. Of each pipeline the newest item counts.
+/// How the runs of a version's arrival ended; `None`: at least one goes on. Of each source of a pipeline, which is where items enter, the
+/// newest item counts, and none that an item of a newer definition followed.
 pub async fn arrival_outcome(tx: &Tx, workspace: WorkspaceId, version: VersionId) -> Result<Option<ArrivalOutcome>> {
     let outcome = raw_sql!(
         Postgres,
-        "with newest as (
-             select distinct on (r.pipeline_id) i.state, i.failure_code, i.failure_detail, i.failure_node, i.updated_at
+        "with item as (
+             select r.pipeline_id, r.pipeline_version, i.entry, i.id, i.state, i.failure_code, i.failure_detail, i.failure_node,
+                 i.updated_at
              from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
              where i.workspace_id = {workspace} and i.version_id = {version} and not r.preview
-                 and (r.trigger = 'upload' or r.syncs or i.parent_id is not null)
-             order by r.pipeline_id, i.id desc),
+                 and (r.trigger = 'upload' or r.syncs or i.parent_id is not null)),
+         newest as (
+             select distinct on (pipeline_id, entry) * from item
+             where not exists (
+                 select from item newer where newer.pipeline_id = item.pipeline_id and newer.id > item.id
+                     and newer.pipeline_version > item.pipeline_version)
+             order by pipeline_id, entry, id desc),
          failed as (select * from newest where state = 'failed' order by updated_at desc limit 1)
          select coalesce((select bool_or(state in ('queued', 'running')) from newest), false) as open,
              (select failure_code from failed) as failed, (select failure_detail from failed), (select failure_node from failed),

@@ -399,19 +399,20 @@ pub async fn count_ended(
     Ok(RunProgress { ended, items, items_ended, items_failed })
 }
 
-/// Whether a version has been an item of a pipeline that was not cancelled.
+/// Whether a version has been an item of a pipeline that entered at this segment and was not cancelled.
 pub async fn has_entered(
     conn: &impl Conn,
     workspace: WorkspaceId,
-    pipeline: PipelineId,
+    (pipeline, entry): (PipelineId, usize),
     version: VersionId,
 ) -> Result<bool> {
+    let entry = i32::try_from(entry).unwrap_or(i32::MAX);
     let entered = raw_sql!(
         Postgres,
         "select exists (
              select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
-             where i.workspace_id = {workspace} and i.version_id = {version} and r.pipeline_id = {pipeline}
-                 and not r.preview and i.state <> 'cancelled')"
+             where i.workspace_id = {workspace} and i.version_id = {version} and i.entry = {entry}
+                 and r.pipeline_id = {pipeline} and not r.preview and i.state <> 'cancelled')"
     );
     Ok(sql::first_value(conn, entered).await?.unwrap_or(false))
 }

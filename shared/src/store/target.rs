@@ -15,6 +15,7 @@ use super::{Conn, Error, Result, Tx, history, sql};
 use crate::{
     entity::target::{ActiveModel, Column, Entity},
     id::{CollectionId, FileId, ItemId, PipelineId, TargetId, VersionId, WorkspaceId},
+    pipeline::progress::Replaces,
 };
 
 /// A target to be opened.
@@ -111,10 +112,11 @@ struct Source {
 }
 
 /// Makes the item's targets visible to search, and removes those that other items of the same pipeline and file have
-/// published, or will publish for an older version, also where the item has no target. Live ones stay for searches of the past,
-/// where their collection or a snapshot keeps them. If a newer version is published already, the item's own targets are deleted
-/// instead.
-pub async fn publish(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()> {
+/// published at the nodes that it replaces, or at any node for an older version, or will publish for one, also where the item has
+/// no target. Live ones stay for searches of the past, where their collection or a snapshot keeps them. If a newer version is
+/// published already, the item's own targets are deleted instead.
+pub async fn publish(tx: &Tx, workspace: WorkspaceId, item: ItemId, replaces: &Replaces) -> Result<()> {
+    let kept = replaces.all_but.clone();
     let source = raw_sql!(
         Postgres,
         "select i.file_id as file, i.version_id as version, v.number, r.pipeline_id as pipeline
@@ -130,7 +132,8 @@ pub async fn publish(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()
          from target t join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
          where t.workspace_id = {workspace} and t.file_id = {file} and t.pipeline_id is not distinct from {pipeline}
              and t.superseded_at is null
-             and case when t.item_id is not distinct from {item} then not t.live else t.live or v.number < {number} end"
+             and case when t.item_id is not distinct from {item} then not t.live
+                 else v.number < {number} or t.live and (v.number > {number} or t.node <> all({kept}::text[])) end"
     );
     let changed: Vec<(TargetId, bool, bool)> = sql::all_values(tx, changed).await?;
     let (own, others): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, is_own, _)| *is_own);

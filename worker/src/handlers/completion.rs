@@ -15,7 +15,7 @@ use nvisy_shared::{
         content_key::ContentKey,
         plan::{Origin, Plan},
         port::Flow,
-        progress::{NextJob, Progress, StoredOutput},
+        progress::{NextJob, Progress, Replaces, StoredOutput},
     },
     queue::outbox,
     store::{
@@ -109,7 +109,8 @@ impl Completion<'_> {
                 self.begin_again().await?;
                 return Ok(Completed { applied, added, ended: None });
             }
-            let ended = item::finished(self.change, workspace, &self.item, work).await?;
+            let replaces = Replaces::of(plan, self.item.entry);
+            let ended = item::finished(self.change, workspace, &self.item, work, &replaces).await?;
             if self.item.progress.written > 0 {
                 self.check_collections().await?;
             }

@@ -26,7 +26,7 @@ impl Handler for EnterItem {
             async move |change: &mut Change| {
                 let item = item::open(change, workspace, self.item).await?;
                 if !runs::enter(change, workspace, &item, plan, &route).await? {
-                    item::finish(change, workspace, &item).await?;
+                    item::finish(change, workspace, &item, plan).await?;
                 }
                 Ok(())
             }

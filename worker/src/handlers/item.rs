@@ -10,6 +10,7 @@ use nvisy_shared::{
         run::{ItemState, LogKind, RunState, RunTrigger},
     },
     id::{ItemId, JobId, RunId, WorkspaceId},
+    pipeline::{plan::Plan, progress::Replaces},
     runs,
     store::{
         self,
@@ -82,15 +83,22 @@ pub(super) struct Ended {
 }
 
 /// Records that every sink has what is due to it: the item's rows become visible together, and those of its pipeline for the
-/// file before it go. `work` is that of the job that finishes it.
+/// file before it go, which it replaces. `work` is that of the job that finishes it.
 pub(super) async fn finished(
     change: &mut Change,
     workspace: WorkspaceId,
     item: &Item,
     work: WorkDone,
+    replaces: &Replaces,
 ) -> Result<Ended, JobError> {
     let state = if item.progress.written > 0 { ItemState::Done } else { ItemState::Skipped };
-    end(change, workspace, item, state, None, work).await
+    end(change, workspace, item, work, ItemEnd::Finished(state, replaces)).await
+}
+
+/// How an item ends.
+enum ItemEnd<'a> {
+    Finished(ItemState, &'a Replaces),
+    Failed(ItemFailure),
 }
 
 /// Records that the item failed, removes its partial results, and counts it in its run. `fails_run`: the run fails with it.
@@ -108,16 +116,21 @@ pub(super) async fn failed(
     };
     let entry = NewEntry::failure(LogKind::Failed, failure);
     store::item_log::append(change, workspace, item.id, &entry).await?;
-    let at = Some(ItemFailure { failure: failure.clone(), attempt, fails_run });
-    let ended = end(change, workspace, &item, ItemState::Failed, at, WorkDone::default()).await?;
+    let failed = ItemEnd::Failed(ItemFailure { failure: failure.clone(), attempt, fails_run });
+    let ended = end(change, workspace, &item, WorkDone::default(), failed).await?;
     count(change, workspace, item.run_id, 0, &[ended]).await?;
     metrics().file_failed(failure.code.as_str());
     Ok(())
 }
 
 /// Records the end of an item that wrote nothing itself, and counts it in its run: a preview, or a file that no source takes.
-pub(crate) async fn finish(change: &mut Change, workspace: WorkspaceId, item: &Item) -> Result<(), JobError> {
-    let ended = finished(change, workspace, item, WorkDone::default()).await?;
+pub(crate) async fn finish(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    plan: &Plan,
+) -> Result<(), JobError> {
+    let ended = finished(change, workspace, item, WorkDone::default(), &Replaces::nothing(plan)).await?;
     count(change, workspace, item.run_id, 0, &[ended]).await
 }
 
@@ -140,30 +153,21 @@ async fn end(
     change: &mut Change,
     workspace: WorkspaceId,
     item: &Item,
-    state: ItemState,
-    failed: Option<ItemFailure>,
     work: WorkDone,
+    how: ItemEnd<'_>,
 ) -> Result<Ended, JobError> {
+    let (state, failed, replaces) = match how {
+        ItemEnd::Finished(state, replaces) => (state, None, Some(replaces)),
+        ItemEnd::Failed(failed) => (ItemState::Failed, Some(failed), None),
+    };
     store::run_item::finish(change, workspace, item, state, failed.as_ref(), work).await?;
     let mut searchable_after = None;
     if !item.preview {
-        if state == ItemState::Failed {
-            store::target::discard(change, workspace, item.id).await?;
-            store::external_target::abandon(change, workspace, vec![item.id]).await?;
-        } else {
-            let written = store::target::written(change, workspace, item.file_id, item.version_id).await?;
-            // Before the targets, whose publication locks the workspace's usage.
-            if written.files {
-                // Files that an earlier run made of this file, and this one did not.
-                let source = effects::derived_source(item);
-                store::derived::delete_others(change, workspace, item.file_id, &source, &item.progress.files).await?;
-            }
-            if written.targets {
-                store::target::publish(change, workspace, item.id).await?;
-            }
-            if written.external {
-                let source = effects::source(item);
-                store::external_target::supersede(change, workspace, item.pipeline_id, item.file_id, source).await?;
+        match replaces {
+            Some(replaces) => replace(change, workspace, item, replaces).await?,
+            None => {
+                store::target::discard(change, workspace, item.id).await?;
+                store::external_target::abandon(change, workspace, vec![item.id]).await?;
             }
         }
         if item.decides_file() {
@@ -171,6 +175,32 @@ async fn end(
         }
     }
     Ok(Ended { item: item.clone(), failed, searchable_after })
+}
+
+/// Makes the results of an item visible in place of those that it replaces.
+async fn replace(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    replaces: &Replaces,
+) -> Result<(), JobError> {
+    let written = store::target::written(change, workspace, item.file_id, item.version_id).await?;
+    // Before the targets, whose publication locks the workspace's usage.
+    if written.files {
+        // Files that an earlier run made of this file, and this one did not.
+        let source = effects::derived_source(item);
+        store::derived::delete_others(change, workspace, item, &source, replaces).await?;
+    }
+    if written.targets {
+        store::target::publish(change, workspace, item.id, replaces).await?;
+    }
+    if written.external {
+        let (pipeline, file, source) = (item.pipeline_id, item.file_id, effects::source(item));
+        store::external_target::supersede(change, workspace, pipeline, file, source, replaces).await?;
+        // Of an item of another source that failed before this one ended.
+        store::external_target::abandon(change, workspace, vec![item.id]).await?;
+    }
+    Ok(())
 }
 
 /// Counts items of a run that this transaction has added or that have ended in it, and ends the run with the last one. This is the

@@ -159,7 +159,7 @@ pub async fn run(
         async move |change: &mut Change| {
             let mut item = crate::handlers::open_item(change, workspace, job.item).await?;
             show(change, workspace, &mut item, &plan.plan, evaluation).await?;
-            crate::handlers::finish_item(change, workspace, &item).await
+            crate::handlers::finish_item(change, workspace, &item, &plan.plan).await
         }
     })
     .await

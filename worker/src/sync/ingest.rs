@@ -50,11 +50,11 @@ pub(crate) async fn ingest(
         let known = known.get(id);
         let had_file = known.is_some_and(|known| known.has_file);
         used.insert(file.blob);
-        // Another pipeline may have brought the content, which this one has not processed. Without a revision it has forgotten what it
-        // made of the content, or was cancelled before.
+        // Another pipeline or source may have brought the content, which this one has not processed. Without a revision it has forgotten
+        // what it made of the content, or was cancelled before.
         let is_same = file.outcome == SyncOutcome::SameContent
             && known.is_some_and(|known| known.revision.is_some())
-            && run_item::has_entered(change.tx(), of.workspace, of.node.pipeline, file.version).await?;
+            && run_item::has_entered(change.tx(), of.workspace, (of.node.pipeline, of.entry), file.version).await?;
         match (is_same, had_file) {
             (true, _) => counts.unchanged += 1,
             (false, true) => counts.changed += 1,

@@ -153,9 +153,15 @@ impl Fixture {
     }
 
     async fn publish(&self, item: ItemId) {
+        self.publish_all_but(item, &[]).await;
+    }
+
+    /// Of an item that does not come through these nodes.
+    async fn publish_all_but(&self, item: ItemId, nodes: &[&str]) {
+        let all_but = nodes.iter().map(|node| (*node).to_owned()).collect();
         let tx = self.db.begin().await.unwrap();
         store::locks::lock_item(&tx, self.workspace, item).await.unwrap();
-        publish(&tx, self.workspace, item).await.unwrap();
+        publish(&tx, self.workspace, item, &Replaces { all_but, ..Replaces::default() }).await.unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -220,6 +226,36 @@ async fn published_item_replaces_those_of_its_pipeline_and_file_only() {
     let empty = fixture.item(&one, (file, second)).await;
     fixture.publish(empty).await;
     assert_eq!(fixture.usage(default).await, (1, 1, 1));
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn item_keeps_targets_of_nodes_that_another_source_leads_to() {
+    let fixture = Fixture::new().await;
+    let (x, y) = (fixture.collection("x").await, fixture.collection("y").await);
+    let pipeline = fixture.pipeline("one").await;
+    let (file, first) = fixture.file().await;
+    // Two sources: one leads to `a` and `both`, the other one to `b` and `both`.
+    let of_a = fixture.item(&pipeline, (file, first)).await;
+    fixture.write(&pipeline, (of_a, file, first), (x, "a"), &["a"]).await;
+    fixture.write(&pipeline, (of_a, file, first), (x, "both"), &["c"]).await;
+    let of_b = fixture.item(&pipeline, (file, first)).await;
+    let (own, _) = fixture.write(&pipeline, (of_b, file, first), (y, "b"), &["b"]).await;
+    let (both, _) = fixture.write(&pipeline, (of_b, file, first), (x, "both"), &["c"]).await;
+    fixture.publish_all_but(of_a, &["b"]).await;
+    fixture.publish_all_but(of_b, &["a"]).await;
+    assert_eq!((fixture.usage(x).await, fixture.usage(y).await), ((1, 2, 2), (1, 1, 1)));
+    let live: Vec<_> = fixture.targets().await.into_iter().filter(|(.., live)| *live).map(|(id, ..)| id).collect();
+    assert!(live.contains(&own) && live.contains(&both), "the last item has the node that both lead to");
+    // Another item of the first source replaces its own nodes.
+    let again = fixture.item(&pipeline, (file, first)).await;
+    fixture.publish_all_but(again, &["b"]).await;
+    assert_eq!((fixture.usage(x).await, fixture.usage(y).await), ((0, 0, 0), (1, 1, 1)));
+    // One of a newer version leaves nothing of the older one.
+    let second = fixture.new_version(file).await;
+    let newer = fixture.item(&pipeline, (file, second)).await;
+    fixture.publish_all_but(newer, &["b"]).await;
+    assert_eq!(fixture.targets().await, []);
     fixture.close().await;
 }
 
