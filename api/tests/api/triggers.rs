@@ -141,3 +141,64 @@ async fn schedule_starts_a_run_of_all_files_at_its_time_of_day() {
     worker.stop().await;
     setup.app.stop().await;
 }
+
+/// Two sources, each of which writes the words of its files into a collection of its own.
+fn two_sources(sources: [(&Value, &str); 2]) -> Value {
+    let (mut nodes, mut edges) = (Vec::new(), Vec::new());
+    for (trigger, collection) in sources {
+        let id = |step: &str| format!("{collection}-{step}");
+        nodes.extend([
+            json!({ "id": id("in"), "type": "source.files", "trigger": trigger }),
+            json!({ "id": id("read"), "type": "partition" }),
+            json!({ "id": id("cut"), "type": "chunk.section" }),
+            json!({ "id": id("out"), "type": "sink.collection", "collection": collection }),
+        ]);
+        for (from, to) in [("in", "read"), ("read", "cut"), ("cut", "out")] {
+            edges.push(format!("{} > {}", id(from), id(to)));
+        }
+    }
+    let edges: Vec<_> = edges.iter().map(String::as_str).collect();
+    definition(&json!(nodes), &edges)
+}
+
+#[actix_web::test]
+async fn scheduled_run_takes_files_of_scheduled_sources_only() {
+    let setup = Setup::of(TestApp::start_with(&[LOCAL]).await).await;
+    setup.upload(&[("a.txt", "The tide turns."), ("b.txt", "The moon rises.")]).await;
+    for name in ["uploads", "nightly"] {
+        setup.collection(name).await;
+    }
+    let (upload, schedule) = (json!("upload"), json!({ "schedule": { "cron": "30 3 * * *" } }));
+    let pipeline = setup.pipeline("Both", &two_sources([(&upload, "uploads"), (&schedule, "nightly")])).await;
+    setup.app.sql("update pipeline set next_run_at = now() where next_run_at is not null").await;
+    let worker = QuickWorker::start(&setup.app).await;
+    let runs = ended_runs(&setup, "schedule", 1).await;
+    assert_eq!((&runs[0]["state"], &runs[0]["items"]), (&json!("completed"), &json!(2)), "{runs:?}");
+    let chunks = setup.live_chunks().await;
+    assert_eq!((chunks.get("nightly").map(Vec::len), chunks.get("uploads")), (Some(2), None));
+
+    setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
+    let runs = ended_runs(&setup, "manual", 1).await;
+    assert_eq!(runs[0]["items"], 4, "a request starts every source: {runs:?}");
+    assert_eq!(setup.live_chunks().await["uploads"].len(), 2);
+    worker.stop().await;
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn run_after_a_pipeline_takes_files_of_the_source_that_follows_it() {
+    let setup = Setup::with_worker().await;
+    for name in ["base", "first", "other"] {
+        setup.collection(name).await;
+    }
+    setup.pipeline("First", &indexing(&source(&json!("upload")), "base")).await;
+    setup.pipeline("Other", &indexing(&source(&json!("manual")), "base")).await;
+    let [first, other] = ["First", "Other"].map(|name| json!({ "after": { "pipeline": name } }));
+    setup.pipeline("Second", &two_sources([(&first, "first"), (&other, "other")])).await;
+    setup.upload(&[("a.txt", "The tide turns.")]).await;
+    let runs = ended_runs(&setup, "after", 1).await;
+    assert_eq!(runs[0]["items"], 1, "{runs:?}");
+    let chunks = setup.live_chunks().await;
+    assert_eq!((chunks.get("first").map(Vec::len), chunks.get("other")), (Some(1), None));
+    setup.app.stop().await;
+}

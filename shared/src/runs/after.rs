@@ -32,7 +32,8 @@ pub(super) async fn start_followers(
         return Ok(());
     };
     for pipeline in pipelines.iter().filter(|pipeline| pipeline.id != ended && follows(pipeline, &name)) {
-        start(change, workspace, pipeline, StartRun::new(RunTrigger::After, files.clone())).await?;
+        let selection = Selection { followed: Some(name.clone()), ..files.clone() };
+        start(change, workspace, pipeline, StartRun::new(RunTrigger::After, selection)).await?;
     }
     Ok(())
 }

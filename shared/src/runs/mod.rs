@@ -13,7 +13,7 @@ pub use end::{abort, abort_of_pipeline, ended, ended_without_items, lock_open};
 pub use entering::enqueue_entering;
 pub use repair::{REPAIRED_AT_ONCE, SOURCE_JOBS, known_jobs, repair_end, repair_fetches, repair_items, repair_source};
 pub use retry::{PlansByVersion, requeue, retry_failed};
-pub use start::{ItemsOfRun, Selection, StartRun, start, syncs};
+pub use start::{ItemsOfRun, Selection, StartRun, start, syncs, takes};
 
 use std::collections::BTreeMap;
 

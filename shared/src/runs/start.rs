@@ -11,7 +11,12 @@ use crate::{
     },
     id::{FileId, RunId, WorkspaceId},
     job::AdmitItems,
-    pipeline::{self, node::Settings, plan::Plan, uncompiled},
+    pipeline::{
+        self,
+        node::{Settings, source_files::Trigger},
+        plan::Plan,
+        uncompiled,
+    },
     queue::outbox,
     store::{
         self, Result,
@@ -49,6 +54,9 @@ pub struct Selection {
     /// Whether the newest files enter first; otherwise the oldest.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub newest: bool,
+    /// The name of the pipeline that the run follows: sources that start after another one take no files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followed: Option<String>,
 }
 
 impl Selection {
@@ -60,10 +68,29 @@ impl Selection {
     }
 }
 
-/// Whether a plan has a source that lists a connection.
+/// Whether a plan has a source that lists a connection in a run with this trigger.
 #[must_use]
-pub fn syncs(plan: &Plan) -> bool {
-    plan.segments.iter().any(|segment| matches!(segment.steps[0].settings, Settings::SourceConnection(_)))
+pub fn syncs(plan: &Plan, trigger: RunTrigger) -> bool {
+    let mut sources = plan.segments.iter().map(|segment| &segment.steps[0].settings);
+    sources.any(|source| matches!(source, Settings::SourceConnection(_)) && takes(source, trigger, None))
+}
+
+/// Whether a source takes files in a run: of one that a schedule, a notification or another pipeline has started, only the sources
+/// with this trigger do, and those that have none. A request starts all sources. `followed`: [`Selection::followed`].
+#[must_use]
+pub fn takes(source: &Settings, trigger: RunTrigger, followed: Option<&str>) -> bool {
+    match (trigger, source) {
+        (RunTrigger::Schedule, Settings::SourceFiles(files)) => matches!(files.trigger, Trigger::Schedule(_)),
+        (RunTrigger::Schedule, Settings::SourceConnection(connection)) => connection.schedule.is_some(),
+        (RunTrigger::After, Settings::SourceFiles(files)) => match &files.trigger {
+            Trigger::After(after) => followed.is_none_or(|followed| after.pipeline == followed),
+            _ => false,
+        },
+        (RunTrigger::After, Settings::SourceConnection(_)) => false,
+        // Only sources of connections are notified.
+        (RunTrigger::Notification, source) => matches!(source, Settings::SourceConnection(_)),
+        _ => true,
+    }
 }
 
 /// A run to be started.
@@ -115,7 +142,7 @@ pub async fn start(change: &mut Change, workspace: WorkspaceId, of: &Pipeline, s
     // A newer version may have stored it: then the run waits for a worker that can compile it.
     let compiled = pipeline::compile(&of.definition).ok();
     let lists = match &compiled {
-        Some(compiled) => syncs(&compiled.plan),
+        Some(compiled) => syncs(&compiled.plan, start.trigger),
         None => uncompiled::lists_connection(&of.definition),
     };
     let syncs = !start.preview && start.selection.is_all() && lists;

@@ -5,12 +5,8 @@ use std::{collections::HashSet, time::Duration};
 
 use nvisy_embed::InputType;
 use nvisy_shared::{
-    domain::{
-        failure::Failure,
-        filter::Filter,
-        run::{RunState, RunTrigger},
-        space::Quantisation,
-    },
+    domain::{failure::Failure, filter::Filter, run::RunState, space::Quantisation},
+    entity::run,
     id::{ConnectionId, FileId, SpaceId, VersionId, WorkspaceId},
     job::{AdmitItems, SyncSource},
     pipeline::{file_filter::FileFilter, node::Settings, plan::Plan},
@@ -89,7 +85,9 @@ impl Handler for AdmitItems {
         let selection: Selection = read(run.selection.clone())?;
         let checkpoint: Checkpoint = read(run.checkpoint.clone())?;
         let source = sources(&plan.plan).get(checkpoint.source).cloned();
-        if run.syncs && source.is_some_and(|source| source.connection.is_some()) {
+        if run.syncs
+            && source.is_some_and(|source| source.connection.is_some() && takes(&plan.plan, &source, &run, &selection))
+        {
             return complete_in_tx(cx, claim, || {
                 async |change: &mut Change| {
                     outbox::enqueue(change, workspace, &SyncSource { run: self.run }).await?;
@@ -98,8 +96,7 @@ impl Handler for AdmitItems {
             })
             .await;
         }
-        let of_notification = run.trigger == RunTrigger::Notification;
-        let page = page(cx, workspace, &plan.plan, &selection, checkpoint, of_notification).await?;
+        let page = page(cx, &run, &plan.plan, &selection, checkpoint).await?;
         complete_in_tx(cx, claim, || {
             let (plan, page, run) = (&plan.plan, &page, &run);
             async move |change: &mut Change| {
@@ -148,24 +145,22 @@ pub(super) fn read<T: Default + serde::de::DeserializeOwned>(json: Option<serde_
     }
 }
 
-/// The next files of the sources.
+/// The next files of the sources that the run takes.
 async fn page(
     cx: &Context,
-    workspace: WorkspaceId,
+    run: &run::Model,
     plan: &Plan,
     selection: &Selection,
     checkpoint: Checkpoint,
-    of_notification: bool,
 ) -> Result<Page, JobError> {
-    let sources: Vec<_> = sources(plan);
-    if of_notification {
-        // Only sources of connections are notified.
-        return Ok(Page { entry: 0, files: Vec::new(), next: checkpoint.next_source(plan) });
-    }
+    let workspace = run.workspace_id;
     let left = selection.limit.map_or(u32::MAX, |limit| limit.saturating_sub(checkpoint.entered));
-    let Some(source) = sources.get(checkpoint.source).cloned().filter(|_| left > 0) else {
+    let Some(source) = sources(plan).get(checkpoint.source).cloned().filter(|_| left > 0) else {
         return Ok(Page { entry: 0, files: Vec::new(), next: None });
     };
+    if !takes(plan, &source, run, selection) {
+        return Ok(Page { entry: source.entry, files: Vec::new(), next: checkpoint.next_source(plan) });
+    }
     let Source { entry, filter: of_source, query, limit, connection } = source;
     // Files that syncs have brought; a preview may show any file.
     let of_connection = connection.filter(|_| files_of_connection_only(selection)).map(synced_file::source_of);
@@ -192,10 +187,8 @@ async fn page(
     let more = i64::try_from(found.len()).unwrap_or(i64::MAX) == PAGE_FILES;
     let next = if more {
         Some(Checkpoint { after: found.last().map(|(file, _)| *file), entered, ..checkpoint })
-    } else if checkpoint.source + 1 < sources.len() {
-        Some(Checkpoint { source: checkpoint.source + 1, after: None, entered, listing: None })
     } else {
-        None
+        Checkpoint { entered, ..checkpoint }.next_source(plan)
     };
     Ok(Page { entry, files: found, next })
 }
@@ -260,6 +253,12 @@ struct Source {
 /// The segment of a source, by its place among those of the plan.
 pub(super) fn entry(plan: &Plan, source: usize) -> Option<usize> {
     sources(plan).get(source).map(|source| source.entry)
+}
+
+/// Whether the source takes files in the run.
+fn takes(plan: &Plan, source: &Source, run: &run::Model, selection: &Selection) -> bool {
+    let settings = &plan.segments[source.entry].steps[0].settings;
+    runs::takes(settings, run.trigger, selection.followed.as_deref())
 }
 
 /// Whether a source that is a connection takes the connection's files only: files that a request names may be any.

@@ -57,7 +57,7 @@ pub async fn start(
         service::check_node(&compiled, "recomputeFrom", body.recompute_from.as_deref())?;
         let trigger = if body.low_priority { RunTrigger::Backfill } else { RunTrigger::Manual };
         let selection = Selection { files, filter: body.filter.clone(), limit: body.limit, ..Selection::default() };
-        let syncs = selection.is_all() && runs::syncs(&compiled.plan);
+        let syncs = selection.is_all() && runs::syncs(&compiled.plan, trigger);
         if body.dry_run && !syncs {
             let message =
                 "must be absent unless the pipeline has a source that is a connection, and no files are selected";
