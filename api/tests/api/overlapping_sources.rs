@@ -92,3 +92,24 @@ async fn file_fails_if_one_of_its_sources_leads_to_a_failure() {
     assert_eq!(setup.live_chunks().await["x"], ["The tide turns."], "the other source has its results");
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn limit_of_a_search_counts_its_own_files_only() {
+    let setup = Setup::with_worker().await;
+    let names = ["a.txt", "b.txt", "c.txt"];
+    setup.upload(&names.map(|name| (name, "The tide turns."))).await;
+    let filter = json!({ "field": "name", "op": "in", "value": names });
+    let nodes = json!([
+        { "id": "all", "type": "source.files", "trigger": "manual" },
+        { "id": "copies", "type": "sink.file", "suffix": ".all" },
+        { "id": "search", "type": "source.search", "filter": filter, "limit": 2 },
+        { "id": "found", "type": "sink.file", "suffix": ".found" },
+    ]);
+    let pipeline = setup.pipeline("Search", &definition(&nodes, &["all > copies", "search > found"])).await;
+    setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
+    setup.app.wait_until_no_jobs_are_left().await;
+    for (suffix, files) in [("all", 3), ("found", 2)] {
+        assert_eq!(setup.app.count(&format!("file where name like '%.{suffix}'")).await, files, "{suffix}");
+    }
+    setup.app.stop().await;
+}

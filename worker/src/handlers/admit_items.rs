@@ -50,8 +50,13 @@ pub(super) struct Checkpoint {
     /// The last file of it that entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) after: Option<FileId>,
-    /// The number of files that entered.
+    /// The number of files that entered, of all sources.
     pub(super) entered: u32,
+    /// Of them, those of the source.
+    pub(super) of_source: u32,
+    /// The files that the search of the source has found: the run may change what another search finds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) found: Option<Vec<FileId>>,
     /// How far the connection of the source was listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) listing: Option<ListingCheckpoint>,
@@ -61,7 +66,7 @@ impl Checkpoint {
     /// The beginning of the source behind this one; `None`: there is none.
     pub(super) fn next_source(&self, plan: &Plan) -> Option<Self> {
         let source = self.source + 1;
-        (source < sources(plan).len()).then_some(Self { source, after: None, entered: self.entered, listing: None })
+        (source < sources(plan).len()).then(|| Self { source, entered: self.entered, ..Self::default() })
     }
 }
 
@@ -164,17 +169,18 @@ async fn page(
     let Source { entry, filter: of_source, query, limit, connection } = source;
     // Files that syncs have brought; a preview may show any file.
     let of_connection = connection.filter(|_| files_of_connection_only(selection)).map(synced_file::source_of);
-    let mut files = selection.files.clone();
-    if let Some(query) = query {
-        let found = find(cx, workspace, query, of_source.clone(), limit.unwrap_or(u32::MAX)).await?;
-        files = Some(match files {
-            Some(named) => named.into_iter().filter(|file| found.contains(file)).collect(),
-            None => found,
-        });
-    }
+    let by_search = match (query, &checkpoint.found) {
+        (None, _) => None,
+        (Some(_), Some(found)) => Some(found.clone()),
+        (Some(query), None) => Some(find(cx, workspace, query, of_source.clone(), limit.unwrap_or(u32::MAX)).await?),
+    };
+    let files: Option<Vec<FileId>> = match (&selection.files, &by_search) {
+        (Some(named), Some(found)) => Some(named.iter().copied().filter(|file| found.contains(file)).collect()),
+        (named, found) => named.as_ref().or(found.as_ref()).cloned(),
+    };
     let own = selection.filter.as_ref().and_then(|filter| Filter::parse(filter).ok());
     let filters: Vec<_> = of_source.into_iter().chain(own).collect();
-    let left = left.min(limit.map_or(u32::MAX, |limit| limit.saturating_sub(checkpoint.entered)));
+    let left = left.min(limit.map_or(u32::MAX, |limit| limit.saturating_sub(checkpoint.of_source)));
     let size = PAGE_FILES.min(i64::from(left));
     let named = Named {
         files: files.as_deref(),
@@ -182,15 +188,16 @@ async fn page(
         source: of_connection.as_deref(),
         newest: selection.newest,
     };
-    let found = store::selection::page(&cx.db, workspace, named, &filters, checkpoint.after, size).await?;
-    let entered = checkpoint.entered + u32::try_from(found.len()).unwrap_or(u32::MAX);
-    let more = i64::try_from(found.len()).unwrap_or(i64::MAX) == PAGE_FILES;
-    let next = if more {
-        Some(Checkpoint { after: found.last().map(|(file, _)| *file), entered, ..checkpoint })
+    let page = store::selection::page(&cx.db, workspace, named, &filters, checkpoint.after, size).await?;
+    let number = u32::try_from(page.len()).unwrap_or(u32::MAX);
+    let (entered, of_source) = (checkpoint.entered + number, checkpoint.of_source + number);
+    let next = if i64::from(number) == PAGE_FILES {
+        let after = page.last().map(|(file, _)| *file);
+        Some(Checkpoint { after, entered, of_source, found: by_search, ..checkpoint })
     } else {
         Checkpoint { entered, ..checkpoint }.next_source(plan)
     };
-    Ok(Page { entry, files: found, next })
+    Ok(Page { entry, files: page, next })
 }
 
 /// Chunks that a search of a source looks at, at most.
