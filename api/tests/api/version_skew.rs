@@ -178,3 +178,31 @@ async fn schedule_that_an_old_worker_does_not_know_stays_due() {
     worker.stop().await;
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn run_with_a_filter_that_no_worker_knows_takes_no_file() {
+    let mut setup = Setup::of(TestApp::start_with(&[LOCAL]).await).await;
+    setup.upload(&[("tides.txt", "The tide turns twice a day."), ("moon.txt", "The moon rises.")]).await;
+    let manual = json!({ "id": "in", "type": "source.files", "trigger": "manual" });
+    let pipeline = setup.pipeline("By request", &words(&manual)).await;
+    let body = json!({ "filter": { "field": "name", "op": "eq", "value": "tides.txt" } });
+    let path = setup.path(&format!("{pipeline}/runs"));
+    let run = setup.app.post(&setup.ada, &path, &body).await.expect(202);
+    let run = format!("runs/{}", run["id"].as_str().unwrap());
+    let replace = |from: &str, to: &str| {
+        format!("update run set selection = replace(selection::text, '\"{from}\"', '\"{to}\"')::jsonb")
+    };
+    setup.app.sql(&replace("eq", "similar")).await;
+    setup.app.start_worker().await;
+    let reason = wait_until("the run says why it waits", async || {
+        setup.get(&run).await["waiting"]["reason"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(reason.contains("a newer worker is required") && reason.contains("op"), "{reason}");
+    assert_eq!(setup.app.count("run_item").await, 0);
+    setup.app.sql(&replace("similar", "eq")).await;
+    setup.app.sql(WAKE).await;
+    let ended = ended_run(&setup, "manual").await;
+    assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(1)), "{ended}");
+    setup.app.stop().await;
+}

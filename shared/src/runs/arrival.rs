@@ -12,6 +12,7 @@ use crate::{
     job::EnterItem,
     pipeline::{
         self,
+        file_filter::FileFilter,
         node::{Settings, source_files::Trigger},
         plan::Plan,
         uncompiled,
@@ -187,7 +188,17 @@ fn sources(plan: &Plan, trigger: RunTrigger, route: &Route) -> Vec<(usize, Optio
     let sources = plan.segments.iter().enumerate().filter_map(|(index, segment)| match &segment.steps[0].settings {
         Settings::SourceFiles(_) if route.pipeline.is_some() => Some((index, None)),
         Settings::SourceFiles(source) if starts(&source.trigger, trigger) => {
-            Some((index, source.filter.as_ref().and_then(|filter| filter.parse().ok())))
+            match source.filter.as_ref().map(FileFilter::parse).transpose() {
+                Ok(filter) => Some((index, filter)),
+                // The compiler has read it, too. Without its condition, the source would take all files.
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a source takes no file, because its filter cannot be read"
+                    );
+                    None
+                }
+            }
         }
         _ => None,
     });

@@ -166,7 +166,9 @@ async fn page(
     if !takes(plan, &source, run, selection) {
         return Ok(Page { entry: source.entry, files: Vec::new(), next: checkpoint.next_source(plan) });
     }
-    let Source { entry, filter: of_source, query, limit, connection } = source;
+    let Source { entry, filter, query, limit, connection } = source;
+    let of_source = filter.map(|filter| filter.parse()).transpose()?;
+    let own = selection.filter.as_ref().map(Filter::parse).transpose()?;
     // Files that syncs have brought; a preview may show any file.
     let of_connection = connection.filter(|_| files_of_connection_only(selection)).map(synced_file::source_of);
     let by_search = match (query, &checkpoint.found) {
@@ -178,7 +180,6 @@ async fn page(
         (Some(named), Some(found)) => Some(named.iter().copied().filter(|file| found.contains(file)).collect()),
         (named, found) => named.as_ref().or(found.as_ref()).cloned(),
     };
-    let own = selection.filter.as_ref().and_then(|filter| Filter::parse(filter).ok());
     let filters: Vec<_> = of_source.into_iter().chain(own).collect();
     let left = left.min(limit.map_or(u32::MAX, |limit| limit.saturating_sub(checkpoint.of_source)));
     let size = PAGE_FILES.min(i64::from(left));
@@ -248,7 +249,7 @@ struct Source {
     /// Its segment.
     entry: usize,
     /// The files that may enter.
-    filter: Option<Filter>,
+    filter: Option<FileFilter>,
     /// The query that finds them.
     query: Option<String>,
     /// The largest number.
@@ -274,14 +275,13 @@ const fn files_of_connection_only(selection: &Selection) -> bool {
 }
 
 fn sources(plan: &Plan) -> Vec<Source> {
-    let read = |filter: &Option<FileFilter>| filter.as_ref().and_then(|filter| filter.parse().ok());
     let sources = plan.segments.iter().enumerate().filter_map(|(entry, segment)| match &segment.steps[0].settings {
         Settings::SourceFiles(source) => {
-            Some(Source { entry, filter: read(&source.filter), query: None, limit: None, connection: None })
+            Some(Source { entry, filter: source.filter.clone(), query: None, limit: None, connection: None })
         }
         Settings::SourceSearch(source) => {
-            let (query, limit) = (source.query.clone(), Some(source.limit));
-            Some(Source { entry, filter: read(&source.filter), query, limit, connection: None })
+            let (filter, query, limit) = (source.filter.clone(), source.query.clone(), Some(source.limit));
+            Some(Source { entry, filter, query, limit, connection: None })
         }
         Settings::SourceConnection(source) => {
             let connection = Some(source.connection);

@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use nvisy_embed::EmbedError;
 use nvisy_shared::{
-    domain::failure::Failure,
+    domain::{failure::Failure, filter::FilterError},
     id::SpaceId,
     outbound::OutboundFailure,
     pipeline::options::{NodeOptions, Retry},
@@ -145,6 +145,14 @@ impl From<PlanError> for JobError {
                 Self::Blocked { reason, delay: NEWER_WORKER_DELAY }
             }
         }
+    }
+}
+
+/// Filters are valid when they are stored, as definitions are. Without its condition, a run would take all files.
+impl From<FilterError> for JobError {
+    fn from(error: FilterError) -> Self {
+        let reason = format!("a newer worker is required for the filter of the run: {error}");
+        Self::Blocked { reason, delay: NEWER_WORKER_DELAY }
     }
 }
 
