@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Setup, TestResponse, definition, send, wait_until};
+use crate::support::{ModelServer, Setup, TestApp, TestResponse, definition, model_response, part, send, wait_until};
 
 /// A workspace whose quota of chunks lets no upload through, with a pipeline; returns the path of that.
 async fn setup_without_chunks() -> (Setup, String) {
@@ -112,5 +112,68 @@ async fn invalid_retries_are_rejected() {
     }
     let unknown = json!({ "pipeline": "019ab1c4-1f00-7aa1-8b1c-0d3c9a7e5f10" });
     retry(&setup, &unknown).await.problem(404, "not_found");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn retried_run_goes_on_with_its_cancelled_items() {
+    let setup = Setup::of(TestApp::start_with_worker(&[("NVISY_WORKER_MODEL_SLOTS", "1")]).await).await;
+    let server = ModelServer::start().await;
+    let mut requests = 0;
+    server.respond(move |request| {
+        requests += 1;
+        if requests == 1 {
+            return model_response("422", "", "{}");
+        }
+        let items = json!([{ "id": request.body["data"]["items"][0]["id"], "metadata": { "seen": true } }]);
+        model_response("200", "", &json!({ "items": items }).to_string())
+    });
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "manual" },
+        { "id": "read", "type": "partition" },
+        { "id": "step", "type": "http", "url": server.base_url, "onError": "fail_run" },
+        { "id": "out", "type": "sink.file", "suffix": ".out.json", "format": "json" },
+    ]);
+    let pipeline = setup.pipeline("Steps", &definition(&nodes, &["in > read", "read > step", "step > out"])).await;
+    let parts = ["a", "b", "c"].map(|name| part(&format!("{name}.txt"), format!("The gauge {name} was read.")));
+    setup.app.upload(&setup.ada, &setup.workspace, parts.into()).await.expect(202);
+    let started = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
+    let run = format!("runs/{}", started["id"].as_str().unwrap());
+    let failed = setup.ended_run(&run).await;
+    assert_eq!((&failed["state"], &failed["itemsFailed"]), (&json!("failed"), &json!(1)), "{failed}");
+    let items = setup.get(&format!("{run}/items?state=failed")).await;
+    let code = &items["items"][0]["failure"]["code"];
+
+    let path = setup.path(&format!("{run}/retry"));
+    setup.app.post(&setup.ada, &path, &json!({ "code": code })).await.expect(202);
+    let partly = setup.ended_run(&run).await;
+    assert_eq!((&partly["state"], &partly["itemsFailed"]), (&json!("completed_with_errors"), &json!(0)), "{partly}");
+    let open = setup.app.post(&setup.ada, &path, &json!({})).await.expect(202);
+    assert_eq!((&open["state"], &open["itemsOpen"]), (&json!("running"), &json!(2)), "{open}");
+    let completed = setup.ended_run(&run).await;
+    assert_eq!((&completed["state"], &completed["items"]), (&json!("completed"), &json!(3)), "{completed}");
+    assert_eq!(setup.app.count("file where name like '%.out.json'").await, 3);
+    assert_eq!(setup.app.count("workspace_usage where runs <> 0").await, 0);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn retried_run_takes_the_files_that_had_not_entered() {
+    let mut setup = Setup::of(TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local")]).await).await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "manual" },
+        { "id": "out", "type": "sink.file", "suffix": ".copy" },
+    ]);
+    let pipeline = setup.pipeline("Copies", &definition(&nodes, &["in > out"])).await;
+    setup.upload(&[("a.txt", "The tide turns."), ("b.txt", "Ebb.")]).await;
+    let started = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
+    let run = format!("runs/{}", started["id"].as_str().unwrap());
+    setup.app.post(&setup.ada, &setup.path(&format!("{run}/cancel")), &json!({})).await.expect(200);
+    let open = setup.app.post(&setup.ada, &setup.path(&format!("{run}/retry")), &json!({})).await.expect(202);
+    assert_eq!((&open["state"], &open["admitted"]), (&json!("running"), &json!(false)), "{open}");
+    setup.app.start_worker().await;
+    let completed = setup.ended_run(&run).await;
+    assert_eq!((&completed["state"], &completed["items"]), (&json!("completed"), &json!(2)), "{completed}");
+    assert_eq!(setup.app.count("file where name like '%.copy'").await, 2);
     setup.app.stop().await;
 }

@@ -18,7 +18,8 @@ pub enum RunState {
     Running,
     /// Every item is done or skipped.
     Completed,
-    /// Every item is finished, and at least one has failed.
+    /// Every item is finished, and at least one has failed; or the run was opened again after it was cancelled or had failed, and not all
+    /// of its items and files.
     CompletedWithErrors,
     /// The run ended before its items: a node's failure ends the run, or its source cannot be read.
     Failed,

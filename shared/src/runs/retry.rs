@@ -12,7 +12,7 @@ use crate::{
     },
     entity::run,
     id::{BatchId, ItemId, PipelineId, RunId, WorkspaceId},
-    job::{FetchObjects, RunSegment},
+    job::{AdmitItems, FetchObjects, RunSegment},
     pipeline::{self, plan::Plan},
     queue::outbox,
     store::{self, Error, Result, change::Change, item_log::NewEntry, run_item::Item},
@@ -20,6 +20,11 @@ use crate::{
 
 /// The plans of pipelines, by their ids and versions. One may be missing that only a newer version can compile.
 pub type PlansByVersion<'a> = BTreeMap<(PipelineId, i32), &'a Plan>;
+
+/// The states of items that are retried.
+const FAILED: [ItemState; 1] = [ItemState::Failed];
+/// Those of a run that is retried as a whole.
+const FAILED_OR_CANCELLED: [ItemState; 2] = [ItemState::Failed, ItemState::Cancelled];
 
 /// Puts the items among these that are failed back into the queue. Returns their number.
 ///
@@ -31,16 +36,28 @@ pub async fn requeue(
     items: Vec<ItemId>,
     plans: &PlansByVersion<'_>,
 ) -> Result<usize> {
+    requeue_in(change, workspace, items, &FAILED, plans).await
+}
+
+/// As [`requeue`], of items in these states.
+async fn requeue_in(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    items: Vec<ItemId>,
+    states: &[ItemState],
+    plans: &PlansByVersion<'_>,
+) -> Result<usize> {
     store::failed_items::delete_jobs(change, workspace, items.clone()).await?;
     let locked = store::locks::lock_items(change, workspace, items).await?;
-    let failed: Vec<Item> = locked.into_iter().filter(|item| item.state == ItemState::Failed).collect();
-    let ids: Vec<ItemId> = failed.iter().map(|item| item.id).collect();
+    let items: Vec<Item> = locked.into_iter().filter(|item| states.contains(&item.state)).collect();
+    let ids: Vec<ItemId> = items.iter().map(|item| item.id).collect();
     if ids.is_empty() {
         return Ok(0);
     }
+    let failed = items.iter().filter(|item| item.state == ItemState::Failed).map(|item| item.id).collect();
     store::failed_items::requeue(change, workspace, ids.clone()).await?;
     let retried = NewEntry::new(LogKind::Retried, None, "put back into the queue");
-    for item in &failed {
+    for item in &items {
         store::item_log::append(change, workspace, item.id, &retried).await?;
         outbox::enqueue(change, workspace, &first_job(item, plans)).await?;
         if item.decides_file() {
@@ -49,8 +66,8 @@ pub async fn requeue(
         }
     }
     // Last, because the usage of the workspace is locked from here on.
-    store::failed_items::reopen_runs(change, workspace, ids).await?;
-    Ok(failed.len())
+    store::failed_items::reopen_runs(change, workspace, ids, failed).await?;
+    Ok(items.len())
 }
 
 /// The job of an item that begins again.
@@ -61,7 +78,9 @@ fn first_job(item: &Item, plans: &PlansByVersion<'_>) -> RunSegment {
     RunSegment { run, item: id, segment, units: None, lane, priority: item.priority() }
 }
 
-/// Puts failed items of a run back into the queue: those with a code, or one item, if given. Returns their number.
+/// Puts failed items of a run back into the queue: those with a code, or one item, if given. A run that is retried as a whole goes on
+/// where it was cancelled or failed: cancelled items begin again, and the files enter that had not; a sync lists no further objects.
+/// Returns the number of items and objects.
 ///
 /// # Errors
 /// When the database fails; [`Error::RecordNotFound`] if there is no such run.
@@ -79,8 +98,13 @@ pub async fn retry_failed(
     let compiled = pipeline::compile(&definition).ok();
     let of = (row.pipeline_id, row.pipeline_version);
     let plans: PlansByVersion<'_> = compiled.iter().map(|compiled| (of, &compiled.plan)).collect();
-    let failed = store::failed_items::of_run(change.tx(), workspace, run, code, item).await?;
-    let items = requeue(change, workspace, failed, &plans).await?;
+    let is_whole = code.is_none() && item.is_none();
+    let states = if is_whole { FAILED_OR_CANCELLED.as_slice() } else { FAILED.as_slice() };
+    let found = store::failed_items::of_run(change.tx(), workspace, run, states, code, item).await?;
+    let items = requeue_in(change, workspace, found, states, &plans).await?;
+    if is_whole && store::run::admit_again(change, workspace, run).await? {
+        outbox::enqueue(change, workspace, &AdmitItems { run }).await?;
+    }
     let objects = if item.is_none() && row.syncs { retry_objects(change, workspace, &row, code).await? } else { 0 };
     Ok(items + objects)
 }

@@ -5,7 +5,7 @@ use sea_orm::{FromQueryResult, raw_sql};
 
 use super::{Conn, Result, Tx, history, search::Parameters, sql};
 use crate::{
-    domain::run::FailedItems,
+    domain::run::{FailedItems, ItemState},
     id::{ItemId, PipelineId, RunId, WorkspaceId},
 };
 
@@ -91,32 +91,34 @@ fn select(conditions: &[String], limit: i64, parameters: &mut Parameters) -> Str
     )
 }
 
-/// The failed items of a run, by id: those with `code` only, or one item, if given.
+/// The items of a run in one of these states, by id: of the failed ones those with `code` only, or one item, if given.
 pub async fn of_run(
     conn: &impl Conn,
     workspace: WorkspaceId,
     run: RunId,
+    states: &[ItemState],
     code: Option<&str>,
     item: Option<ItemId>,
 ) -> Result<Vec<ItemId>> {
+    let states: Vec<String> = states.iter().map(|state| state.name().to_owned()).collect();
     let failed = raw_sql!(
         Postgres,
         "select id from run_item
-         where workspace_id = {workspace} and run_id = {run} and state = 'failed'
+         where workspace_id = {workspace} and run_id = {run} and state = any({states}::text[])
              and ({code}::text is null or failure_code = {code}) and ({item}::uuid is null or id = {item})
          order by id"
     );
     sql::all_values(conn, failed).await
 }
 
-/// Deletes the jobs that failed items have left: those of other units, which would go on with the next attempt at the item and count as
-/// its own. Jobs are locked before items.
+/// Deletes the jobs that failed or cancelled items have left: those of other units, which would go on with the next attempt at the item
+/// and count as its own. Jobs are locked before items.
 pub async fn delete_jobs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
     let deleted = raw_sql!(
         Postgres,
         "with obsolete as (
              select job.id from run_item i join job on job.run_id = i.run_id and job.payload->>'item' = i.id::text
-             where i.workspace_id = {workspace} and i.id = any({items}) and i.state = 'failed'
+             where i.workspace_id = {workspace} and i.id = any({items}) and i.state in ('failed', 'cancelled')
              order by job.id for update of job)
          delete from job using obsolete where job.id = obsolete.id"
     );
@@ -124,8 +126,8 @@ pub async fn delete_jobs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) ->
     Ok(())
 }
 
-/// Puts failed items back into the queue; the caller has locked them, and calls [`reopen_runs`]. They begin again as
-/// [`Progress::begin_again`](crate::pipeline::progress::Progress::begin_again) says, with no restarts.
+/// Puts items back into the queue that have failed or were cancelled; the caller has locked them, and calls [`reopen_runs`]. They begin
+/// again as [`Progress::begin_again`](crate::pipeline::progress::Progress::begin_again) says, with no restarts.
 pub async fn requeue(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
     let requeued = raw_sql!(
         Postgres,
@@ -140,21 +142,27 @@ pub async fn requeue(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Res
     Ok(())
 }
 
-/// Opens the runs of items again that are no longer failed, and takes back what was counted of them: their next end counts all of their
-/// work. Locks the usage of the workspace, which that changes, before the runs.
-pub async fn reopen_runs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
+/// Opens the runs of items again, and takes back what was counted of those that had `failed`: their next end counts all of their
+/// work. Of cancelled ones nothing was counted. Locks the usage of the workspace, which that changes, before the runs.
+pub async fn reopen_runs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>, failed: Vec<ItemId>) -> Result<()> {
     history::lock(tx, workspace).await?;
     let reopened = raw_sql!(
         Postgres,
-        "with counted as (
-             select run_id, count(*)::integer as items, sum(reused) as reused, sum(recomputed) as recomputed,
-                 sum(tokens)::bigint as tokens, sum(tokens_saved)::bigint as tokens_saved
-             from run_item where workspace_id = {workspace} and id = any({items}) group by run_id),
+        "with item as (
+             select run_id, id = any({failed}) as failed, reused, recomputed, tokens, tokens_saved
+             from run_item where workspace_id = {workspace} and id = any({items})),
+         counted as (
+             select run_id, count(*)::integer as items, (count(*) filter (where failed))::integer as failed,
+                 coalesce(sum(reused) filter (where failed), 0) as reused,
+                 coalesce(sum(recomputed) filter (where failed), 0) as recomputed,
+                 coalesce(sum(tokens) filter (where failed), 0)::bigint as tokens,
+                 coalesce(sum(tokens_saved) filter (where failed), 0)::bigint as tokens_saved
+             from item group by run_id),
          locked as (
              select r.id, counted.* from run r join counted on counted.run_id = r.id
              where r.workspace_id = {workspace} order by r.id for no key update of r)
          update run set state = 'running', finished_at = null, items_open = run.items_open + locked.items,
-             items_failed = run.items_failed - locked.items, reused = run.reused - locked.reused,
+             items_failed = run.items_failed - locked.failed, reused = run.reused - locked.reused,
              recomputed = run.recomputed - locked.recomputed, tokens = run.tokens - locked.tokens,
              tokens_saved = run.tokens_saved - locked.tokens_saved, failure_code = null, failure_detail = null,
              webhook_delivered_at = null, webhook_failure = null

@@ -176,7 +176,8 @@ pub(super) fn update_run(workspace: WorkspaceId, run: RunId) -> UpdateMany<run::
 }
 
 /// Ends a run of which every file has entered and every item is finished. `failure`: that of the run. Returns its state, if it
-/// ended. The transaction has locked the usage of the workspace, which the end changes, before the run ([`history::lock`]).
+/// ended: it is not complete while items are cancelled or files were left out. The transaction has locked the usage of the workspace,
+/// which the end changes, before the run ([`history::lock`]).
 pub async fn finish_run(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -188,7 +189,10 @@ pub async fn finish_run(
         Postgres,
         "update run set finished_at = now(), failure_code = {code}, failure_detail = {detail},
              state = case when {code}::text is not null then 'failed'
-                 when items_failed > 0 or objects_failed > 0 then 'completed_with_errors' else 'completed' end
+                 when items_failed > 0 or objects_failed > 0 or checkpoint is not null or exists (
+                     select from run_item i
+                     where i.workspace_id = run.workspace_id and i.run_id = run.id and i.state = 'cancelled')
+                 then 'completed_with_errors' else 'completed' end
          where workspace_id = {workspace} and id = {run} and state in ('queued', 'running') and admitted
              and items_open <= 0 and objects_pending <= 0
          returning state"
@@ -217,13 +221,28 @@ pub async fn abort(
     // Before the run, whose end changes it.
     history::lock(tx, workspace).await?;
     let (code, detail) = (failure.map(|failure| failure.code), failure.map(|failure| failure.detail.clone()));
+    // The checkpoint stays where files were left out: `admit_again`.
     let aborted = raw_sql!(
         Postgres,
-        "update run set state = {state}, finished_at = now(), items_open = 0, objects_pending = 0, admitted = true,
+        "update run set state = {state}, finished_at = now(), items_open = 0, objects_pending = 0,
+             checkpoint = case when admitted then checkpoint else coalesce(checkpoint, jsonb_build_object()) end, admitted = true,
              failure_code = {code}, failure_detail = {detail}
          where workspace_id = {workspace} and id = {run} and state in ('queued', 'running')"
     );
     Ok((sql::execute(tx, aborted).await? == 1).then_some(items))
+}
+
+/// Opens a run again that ended before all of its files had entered, so that the others do. Locks the usage of the workspace, which that
+/// changes, before the run. `false`: it did not. A sync is left out: later ones have read the objects that it did not list.
+pub async fn admit_again(tx: &Tx, workspace: WorkspaceId, run: RunId) -> Result<bool> {
+    history::lock(tx, workspace).await?;
+    let opened = raw_sql!(
+        Postgres,
+        "update run set admitted = false, state = 'running', finished_at = null, failure_code = null, failure_detail = null,
+             webhook_delivered_at = null, webhook_failure = null
+         where workspace_id = {workspace} and id = {run} and admitted and checkpoint is not null and not syncs"
+    );
+    Ok(sql::execute(tx, opened).await? == 1)
 }
 
 /// A run.

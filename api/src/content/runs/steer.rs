@@ -64,7 +64,7 @@ pub async fn cancel(
     operation_id = "retryRun",
     tag = "runs",
     summary = "Retry the failed items of a run",
-    description = "They begin again in the same run, with the definition that it began with; outputs that are kept are reused. A run without failed items stays as it is."
+    description = "They begin again in the same run, with the definition that it began with; outputs that are kept are reused. Without a code, a run that was cancelled or failed before its end goes on: its cancelled items begin again, and the files enter that had not. A run without such items and files stays as it is."
 )]
 pub async fn retry(
     state: Data<State>,
