@@ -28,6 +28,7 @@ mod connections;
 mod crash_recovery;
 mod crawl_recovery;
 mod database_role;
+mod deleted_files;
 mod disk_full;
 mod doctor;
 mod documented_connections;

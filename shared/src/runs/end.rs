@@ -10,7 +10,8 @@ use crate::{
         file::FileState,
         run::{RunState, RunTrigger},
     },
-    id::{JobId, PipelineId, RunId, WorkspaceId},
+    entity::run,
+    id::{FileId, JobId, PipelineId, RunId, WorkspaceId},
     job::DeliverRun,
     queue::outbox,
     store::{self, Result, change::Change, run_item::Item},
@@ -60,8 +61,53 @@ pub async fn ended_without_items(
     notify(change, workspace, run).await
 }
 
+/// Deletes a file, and ends the runs that waited for nothing else. `false`: there is no such file.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_file(change: &mut Change, workspace: WorkspaceId, file: FileId) -> Result<bool> {
+    let Some(runs) = store::file::delete(change, workspace, file).await? else { return Ok(false) };
+    end_finished(change, workspace, runs).await?;
+    Ok(true)
+}
+
+/// Ends those of these runs for which nothing is left to do, because files of theirs were deleted. The usage of the workspace is locked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end_finished(change: &mut Change, workspace: WorkspaceId, runs: Vec<RunId>) -> Result<()> {
+    for run in runs {
+        let Some(state) = store::run::finish_run(change, workspace, run, None).await? else { continue };
+        if let Some(row) = store::run::find(change.tx(), workspace, run).await? {
+            ended_without_its_last_item(change, workspace, &row, state).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Records the end of a run whose last open items are gone.
+pub(super) async fn ended_without_its_last_item(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    run: &run::Model,
+    state: RunState,
+) -> Result<()> {
+    if run.trigger != RunTrigger::Upload {
+        change.emit(EventType::RunEnded, run.id, json!({ "pipelineId": run.pipeline_id, "state": state }));
+    }
+    if run.preview {
+        return Ok(());
+    }
+    notify(change, workspace, run.id).await?;
+    if run.items > 0 {
+        let files = Selection { items_of: Some(ItemsOfRun { run: run.id, state: None }), ..Selection::default() };
+        super::after::start_followers(change, workspace, run.pipeline_id, state, &files).await?;
+    }
+    Ok(())
+}
+
 /// Adds the job that tells the receiver of a run of its end, if the run has one.
-pub(super) async fn notify(change: &Change, workspace: WorkspaceId, run: RunId) -> Result<()> {
+async fn notify(change: &Change, workspace: WorkspaceId, run: RunId) -> Result<()> {
     if store::run::has_webhook(change.tx(), workspace, run).await? {
         outbox::enqueue(change, workspace, &DeliverRun { run }).await?;
     }

@@ -9,7 +9,7 @@ mod retry;
 mod start;
 
 pub use arrival::{Route, enter, start_for_file};
-pub use end::{abort, abort_of_pipeline, ended, ended_without_items, lock_open};
+pub use end::{abort, abort_of_pipeline, delete_file, end_finished, ended, ended_without_items, lock_open};
 pub use entering::enqueue_entering;
 pub use repair::{REPAIRED_AT_ONCE, SOURCE_JOBS, known_jobs, repair_end, repair_fetches, repair_items, repair_source};
 pub use retry::{PlansByVersion, requeue, retry_failed};

@@ -5,19 +5,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
-use super::{
-    after::start_followers,
-    end::notify,
-    segment_job,
-    start::{ItemsOfRun, Selection},
-};
+use super::{end::ended_without_its_last_item, segment_job};
 use crate::{
-    domain::{
-        event::EventType,
-        run::{LogKind, RunTrigger},
-    },
+    domain::run::LogKind,
     entity::run,
     id::{ItemId, RunId, WorkspaceId},
     job::{AdmitItems, EnterItem, FetchObjects, Job, RunItems, RunSegment, SyncSource},
@@ -162,16 +152,6 @@ pub async fn repair_end(change: &mut Change, workspace: WorkspaceId, run: RunId)
     }
     lost_job::close_counts(change, workspace, run).await?;
     let Some(state) = store::run::finish_run(change, workspace, run, None).await? else { return Ok(false) };
-    if row.trigger != RunTrigger::Upload {
-        change.emit(EventType::RunEnded, run, json!({ "pipelineId": row.pipeline_id, "state": state }));
-    }
-    if row.preview {
-        return Ok(true);
-    }
-    notify(change, workspace, run).await?;
-    if row.items > 0 {
-        let files = Selection { items_of: Some(ItemsOfRun { run, state: None }), ..Selection::default() };
-        start_followers(change, workspace, row.pipeline_id, state, &files).await?;
-    }
+    ended_without_its_last_item(change, workspace, &row, state).await?;
     Ok(true)
 }

@@ -6,12 +6,13 @@ use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, raw_sql};
 use super::{
     Conn, Result, Tx,
     file::{self, StoredBlob},
+    locks,
     run_item::Item,
     sql,
 };
 use crate::{
     entity::{file as files, file_version},
-    id::{FileId, VersionId, WorkspaceId},
+    id::{FileId, RunId, VersionId, WorkspaceId},
     pipeline::progress::Replaces,
 };
 
@@ -98,20 +99,21 @@ pub async fn put(tx: &Tx, workspace: WorkspaceId, derived: &DerivedFile) -> Resu
 }
 
 /// Deletes the files that `source` has made from the file of an item, except those of the item. Files of nodes that the item does not
-/// replace stay if another item has made them of the same version, or one that may make them is open; so do files of open items.
+/// replace stay if another item has made them of the same version, or one that may make them is open; so do files of open items. Returns
+/// the runs that wait for fewer items than before, as [`file::delete`] does.
 pub async fn delete_others(
     tx: &Tx,
     workspace: WorkspaceId,
     item: &Item,
     source: &str,
     replaces: &Replaces,
-) -> Result<u64> {
+) -> Result<Vec<RunId>> {
     let (keep, kept) = (item.progress.files.clone(), replaces.all_but.clone());
     let (parent, version, pipeline) = (item.file_id, item.version_id, item.pipeline_id);
     // The external id is that of the file, the node and the name.
     let obsolete = raw_sql!(
         Postgres,
-        "delete from file f
+        "select f.id from file f
          where f.workspace_id = {workspace} and f.parent_id = {parent} and f.source = {source} and not f.id = any({keep})
              and not exists (
                  select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
@@ -120,7 +122,12 @@ pub async fn delete_others(
                          then i.state in ('queued', 'running') or i.progress->'files' @> to_jsonb(f.id::text)
                          else i.state in ('queued', 'running') and i.progress->'files' @> to_jsonb(f.id::text) end)"
     );
-    sql::execute(tx, obsolete).await
+    let obsolete: Vec<FileId> = sql::all_values(tx, obsolete).await?;
+    if obsolete.is_empty() {
+        return Ok(Vec::new());
+    }
+    let locked = locks::lock_for_deletion(tx, workspace, obsolete).await?;
+    file::delete_locked(tx, workspace, locked).await
 }
 
 /// Deletes up to `limit` files that deleted pipelines have made. Returns their number.

@@ -14,14 +14,18 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::{Conn, Result, Tx, locks, sql};
+use super::{
+    Conn, Result, Tx, history,
+    locks::{self, LockedForDeletion},
+    sql,
+};
 use crate::{
     domain::{
         failure::Failure,
         file::{FileState, UPLOAD_SOURCE},
     },
     entity::{blob, file, file_version},
-    id::{AccountId, BlobId, FileId, VersionId, WorkspaceId},
+    id::{AccountId, BlobId, FileId, RunId, VersionId, WorkspaceId},
 };
 
 /// Content in the object store.
@@ -207,20 +211,55 @@ pub async fn update(tx: &Tx, model: &file::Model) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a file with its versions, runs, targets, chunks and embeddings. Garbage collection deletes its blobs, and its jobs end
-/// when they do not find it. Returns whether the file existed.
-pub async fn delete(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<bool> {
-    let Some(runs) = locks::lock_for_deletion(tx, workspace, file).await? else { return Ok(false) };
-    let runs_of_file_alone = raw_sql!(
+/// Deletes a file with its versions, runs, targets, chunks and embeddings, and the files that were made from it. Garbage collection
+/// deletes its blobs, and its jobs end when they do not find it. Returns the runs of other files that wait for fewer items than before,
+/// and may be over: [`crate::runs::delete_file`] ends them. `None`: there is no such file.
+pub async fn delete(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<Option<Vec<RunId>>> {
+    let locked = locks::lock_for_deletion(tx, workspace, vec![file]).await?;
+    if locked.files.is_empty() {
+        return Ok(None);
+    }
+    delete_locked(tx, workspace, locked).await.map(Some)
+}
+
+/// As [`delete`], of files that are locked.
+pub(super) async fn delete_locked(tx: &Tx, workspace: WorkspaceId, locked: LockedForDeletion) -> Result<Vec<RunId>> {
+    let LockedForDeletion { files, runs } = locked;
+    let runs_of_files_alone = raw_sql!(
         Postgres,
         "delete from run r where r.workspace_id = {workspace} and r.id = any({runs})
            and not exists (
                select from run_item o
-               where o.workspace_id = r.workspace_id and o.run_id = r.id and o.file_id <> {file})"
+               where o.workspace_id = r.workspace_id and o.run_id = r.id and o.file_id <> all({files}))"
     );
-    sql::execute(tx, runs_of_file_alone).await?;
-    let deleted = file::Entity::delete_by_id((workspace, file)).exec(tx).await?;
-    Ok(deleted.rows_affected == 1)
+    sql::execute(tx, runs_of_files_alone).await?;
+    let open = raw_sql!(
+        Postgres,
+        "select run_id, count(*)::integer from run_item
+         where workspace_id = {workspace} and state in ('queued', 'running') and version_id in (
+             select id from file_version where workspace_id = {workspace} and file_id = any({files}))
+         group by run_id"
+    );
+    let open: Vec<(RunId, i32)> = sql::all_values(tx, open).await?;
+    let deleted = file::Entity::delete_many()
+        .filter(file::Column::WorkspaceId.eq(workspace))
+        .filter(file::Column::Id.eq_any(files));
+    deleted.exec(tx).await?;
+    if open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (runs, items): (Vec<RunId>, Vec<i32>) = open.into_iter().unzip();
+    // Before the runs, which may end now.
+    history::lock(tx, workspace).await?;
+    let closed = raw_sql!(
+        Postgres,
+        "with closed as (
+             select r.id, gone.items from run r join unnest({runs}::uuid[], {items}::integer[]) gone (id, items) on gone.id = r.id
+             where r.workspace_id = {workspace} order by r.id for no key update of r)
+         update run set items_open = greatest(run.items_open - closed.items, 0)
+         from closed where run.workspace_id = {workspace} and run.id = closed.id returning run.id"
+    );
+    sql::all_values(tx, closed).await
 }
 
 /// The content of a version as it was uploaded.

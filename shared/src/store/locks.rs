@@ -89,25 +89,40 @@ pub async fn lock_external_ids(
     Ok(locked)
 }
 
-/// Locks a file that is to be deleted, then its items; returns their runs. `None`: there is no such file.
-pub(super) async fn lock_for_deletion(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<Option<Vec<RunId>>> {
-    let exists = select_file(workspace).filter(file::Column::Id.eq(file)).lock(LockType::Update).into_tuple::<FileId>();
-    if exists.one(tx).await?.is_none() {
-        return Ok(None);
+/// Files that are locked to be deleted, and the runs of their items.
+#[derive(Debug)]
+pub(super) struct LockedForDeletion {
+    /// The files, with those that were made from them, which go with them.
+    pub(super) files: Vec<FileId>,
+    /// The runs.
+    pub(super) runs: Vec<RunId>,
+}
+
+/// Locks files that are to be deleted with those that were made from them, then their items. Files that do not exist are left out.
+pub(super) async fn lock_for_deletion(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    files: Vec<FileId>,
+) -> Result<LockedForDeletion> {
+    let lock = |files: sea_orm::Select<file::Entity>| {
+        files.order_by_asc(file::Column::Id).lock(LockType::Update).into_tuple::<FileId>()
+    };
+    let mut locked = Vec::new();
+    let mut level = lock(select_file(workspace).filter(file::Column::Id.eq_any(files))).all(tx).await?;
+    // A file that is locked gets no further ones.
+    while !level.is_empty() {
+        let made = select_file(workspace).filter(file::Column::ParentId.eq_any(level.clone()));
+        locked.append(&mut level);
+        level = lock(made).all(tx).await?;
     }
-    lock_items_of_files(tx, workspace, vec![file]).await.map(Some)
+    let runs = lock_items_of_files(tx, workspace, locked.clone()).await?;
+    Ok(LockedForDeletion { files: locked, runs })
 }
 
 /// Locks files that one transaction is to delete one after the other, then their items: the first deletion locks the usage of the
 /// workspace, behind which no file may be locked.
 pub async fn lock_for_deletions(tx: &Tx, workspace: WorkspaceId, files: Vec<FileId>) -> Result<()> {
-    let locked = select_file(workspace)
-        .filter(file::Column::Id.eq_any(files))
-        .order_by_asc(file::Column::Id)
-        .lock(LockType::Update)
-        .into_tuple::<FileId>();
-    let locked = locked.all(tx).await?;
-    lock_items_of_files(tx, workspace, locked).await?;
+    lock_for_deletion(tx, workspace, files).await?;
     Ok(())
 }
 

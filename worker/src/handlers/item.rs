@@ -189,7 +189,8 @@ async fn replace(
     if written.files {
         // Files that an earlier run made of this file, and this one did not.
         let source = effects::derived_source(item);
-        store::derived::delete_others(change, workspace, item, &source, replaces).await?;
+        let waited = store::derived::delete_others(change, workspace, item, &source, replaces).await?;
+        runs::end_finished(change, workspace, waited).await?;
     }
     if written.targets {
         store::target::publish(change, workspace, item.id, replaces).await?;

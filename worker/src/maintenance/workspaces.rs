@@ -5,7 +5,12 @@ use std::error::Error;
 use nvisy_shared::{
     domain::{activity::Action, event::EventType},
     id::WorkspaceId,
-    store::{self, activity::ActorContext, change::ChangeScope},
+    runs,
+    store::{
+        self,
+        activity::ActorContext,
+        change::{Change, ChangeScope},
+    },
 };
 use serde_json::json;
 
@@ -55,8 +60,8 @@ pub(super) async fn apply_retention(cx: &Context) -> Result<(), Box<dyn Error + 
         for (workspace, file) in files {
             let changes = changes(cx, workspace);
             let deleted = changes.run_send(|| {
-                async |change| {
-                    if store::file::delete(change, workspace, file).await? {
+                async |change: &mut Change| {
+                    if runs::delete_file(change, workspace, file).await? {
                         change.audit_with(Action::FileDeleted, file, json!({ "reason": "retention" }));
                         change.emit(EventType::FileDeleted, file, json!({}));
                     }

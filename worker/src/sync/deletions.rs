@@ -4,6 +4,7 @@ use nvisy_shared::{
     domain::{activity::Action, event::EventType},
     id::FileId,
     pipeline::node::source_connection::Deletions,
+    runs,
     store::{
         self,
         change::Change,
@@ -76,7 +77,7 @@ async fn delete(change: &mut Change, of: &SyncedSource, node: &SourceNode, files
                 store::target::delete_of_file(change, of.workspace, node.pipeline, file).await?;
             }
             Sharing::Alone => {
-                if store::file::delete(change, of.workspace, file).await? {
+                if runs::delete_file(change, of.workspace, file).await? {
                     change.audit_with(Action::FileDeleted, file, json!({ "runId": of.run.id }));
                     change.emit(EventType::FileDeleted, file, json!({}));
                 }

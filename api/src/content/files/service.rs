@@ -85,7 +85,7 @@ pub async fn delete(
             if revisions.is_some() {
                 lock(change, workspace, file, revisions).await?;
             }
-            if !store::file::delete(change, workspace, file).await? {
+            if !runs::delete_file(change, workspace, file).await? {
                 return Err(Problem::not_found());
             }
             change.audit(Action::FileDeleted, file);
