@@ -84,6 +84,48 @@ async fn run_brings_its_files_which_no_other_pipeline_processes() {
     setup.app.stop().await;
 }
 
+/// Runs a definition over the files of [`form`]; returns the artifacts of an item that is done: node and elements.
+async fn artifacts(setup: &Setup, definition: &Value) -> Vec<(String, Vec<Value>)> {
+    let request = json!({ "definition": definition });
+    let run = ended(setup, &start(setup, &setup.ada, form(&request), None).await.expect(202)).await;
+    let items = format!("runs/{}/items", run["id"].as_str().unwrap());
+    let done = setup.get(&format!("{items}?state=done")).await;
+    let path = format!("{items}/{}/artifacts", done["items"][0]["id"].as_str().unwrap());
+    let list = setup.get(&path).await;
+    let mut artifacts = Vec::new();
+    for artifact in list["items"].as_array().unwrap() {
+        let path = setup.path(&format!("{path}/{}", artifact["id"].as_str().unwrap()));
+        let response = setup.app.get(&setup.ada, &path).await;
+        let elements: Vec<Value> = response.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((&artifact["complete"], &artifact["elements"]), (&json!(true), &json!(elements.len())), "{list}");
+        artifacts.push((artifact["node"].as_str().unwrap().to_owned(), elements));
+    }
+    artifacts
+}
+
+#[actix_web::test]
+async fn artifacts_of_an_inline_run_have_the_input_of_its_sinks() {
+    let setup = Setup::with_worker().await;
+    let found = artifacts(&setup, &inline_definition()).await;
+    let [(node, chunks)] = found.as_slice() else { panic!("{found:?}") };
+    let texts: Vec<_> = chunks.iter().map(|chunk| chunk["text"].as_str().unwrap()).collect();
+    assert_eq!((node.as_str(), texts.len() > 1, texts.join(" ")), ("cut", true, TIDES.to_owned()));
+
+    // The sink takes its input unit by unit.
+    let nodes = json!([
+        { "id": "in", "type": "source.files" },
+        { "id": "read", "type": "partition" },
+        { "id": "cut", "type": "chunk.characters", "maxCharacters": 50 },
+        { "id": "vec", "type": "embed" },
+        { "id": "out", "type": "sink.collection" },
+    ]);
+    let vectors = definition(&nodes, &["in > read", "read > cut", "cut > vec", "vec > out"]);
+    let found = artifacts(&setup, &vectors).await;
+    let numbers: Vec<_> = found.iter().map(|(node, elements)| (node.as_str(), elements.len())).collect();
+    assert!(matches!(numbers[..], [("cut", cut), ("vec", vec)] if cut == vec && cut > 0), "{numbers:?}");
+    setup.app.stop().await;
+}
+
 #[actix_web::test]
 async fn rejected_run_leaves_no_rows() {
     let setup = Setup::with_worker().await;

@@ -94,6 +94,13 @@ impl Plan {
         others.flat_map(|other| self.inputs(other)).filter(|origin| origin.segment == index).collect()
     }
 
+    /// The outputs of segment `index` that its own sinks take: results that need not be durable.
+    #[must_use]
+    pub fn results(&self, index: usize) -> BTreeSet<Origin> {
+        let sinks = self.segments[index].steps.iter().filter(|step| step.outputs.is_empty());
+        sinks.flat_map(|step| &step.origins).copied().filter(|origin| origin.segment == index).collect()
+    }
+
     /// The number of ways on which an element that enters segment `index` can reach each node, by the ids of nodes: how often a node
     /// can get it.
     #[must_use]

@@ -112,6 +112,12 @@ pub struct Item {
 }
 
 impl Item {
+    /// Whether the outputs that sinks take are kept: they are the results of a run with a definition of its own.
+    #[must_use]
+    pub const fn keeps_results(&self) -> bool {
+        matches!(self.trigger, RunTrigger::Inline)
+    }
+
     /// The priority of its jobs.
     #[must_use]
     pub const fn priority(&self) -> RunPriority {

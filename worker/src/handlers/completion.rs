@@ -145,7 +145,7 @@ impl Completion<'_> {
         self.enqueue_job(self.item.id, job).await
     }
 
-    /// Keeps outputs for later runs, and those that other segments take.
+    /// Keeps outputs for later runs, those that other segments take, and results.
     async fn store_outputs(&mut self) -> Result<(), JobError> {
         let mut stored: HashMap<ContentKey, (ArtifactId, u32)> = HashMap::new();
         for memo in &self.output.memos {
@@ -153,6 +153,7 @@ impl Completion<'_> {
             stored.insert(memo.key, kept);
         }
         let unit = self.job.units.map_or(0, |units| units.first);
+        let crossing = self.plan.plan.exports(self.job.segment);
         for (origin, kept) in &self.output.exports {
             let known = stored.get(&kept.key).copied();
             let (artifact, elements) = match known {
@@ -160,8 +161,8 @@ impl Completion<'_> {
                 None => self.store(kept, self.key(*origin, kept), self.job.units.is_none(), unit).await?,
             };
             let elements = i64::from(elements);
-            let unlimited = kept_flow(&self.plan.plan, *origin) != Some(Flow::Chunks);
-            if !unlimited {
+            // Sinks have written those of results.
+            if crossing.contains(origin) && kept_flow(&self.plan.plan, *origin) == Some(Flow::Chunks) {
                 self.check_quota(&[Resource::Chunks], elements).await?;
             }
             // Of a divided segment the number is known when all parts are there.
@@ -223,11 +224,11 @@ impl Completion<'_> {
 
     /// Ends the outputs of a divided segment, whose last unit this was.
     async fn complete_outputs(&mut self) -> Result<(), JobError> {
-        for origin in self.plan.plan.exports(self.job.segment) {
-            if let Some(output) = self.item.progress.outputs.get_mut(&origin) {
-                let elements = store::artifact::complete(self.change, self.workspace, output.artifact).await?;
-                output.elements = u32::try_from(elements).unwrap_or_default();
-            }
+        let segment = self.job.segment;
+        let outputs = self.item.progress.outputs.iter_mut().filter(|(origin, _)| origin.segment == segment);
+        for (_, output) in outputs {
+            let elements = store::artifact::complete(self.change, self.workspace, output.artifact).await?;
+            output.elements = u32::try_from(elements).unwrap_or_default();
         }
         Ok(())
     }

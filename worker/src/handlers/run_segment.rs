@@ -149,6 +149,7 @@ impl<'a> OpenSegment<'a> {
             attempt: self.claim.attempts,
             recompute: item.recompute_from.as_deref().map(|node| Recompute { node, salt }),
             reuse: true,
+            keeps_results: item.keeps_results(),
         };
         engine::run(&scope, self.segment, entering).await
     }

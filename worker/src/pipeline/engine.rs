@@ -70,6 +70,8 @@ pub struct SegmentScope<'a> {
     pub recompute: Option<Recompute<'a>>,
     /// Whether artifacts are looked up and kept.
     pub reuse: bool,
+    /// Whether the outputs that sinks take are stored as well.
+    pub keeps_results: bool,
 }
 
 /// From which node on nothing is reused.
@@ -108,7 +110,10 @@ enum LazyContent {
 /// The error of the first node that fails, with the node's id and retry policy.
 pub async fn run(scope: &SegmentScope<'_>, index: usize, entering: Entering) -> Result<SegmentOutput, JobError> {
     let steps = &scope.plan.segments[index].steps;
-    let exported = scope.plan.exports(index);
+    let mut exported = scope.plan.exports(index);
+    if scope.keeps_results {
+        exported.extend(scope.plan.results(index));
+    }
     let mut run = SegmentRun {
         scope,
         index,

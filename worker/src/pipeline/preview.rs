@@ -86,6 +86,7 @@ pub async fn evaluate(
             attempt: claim.attempts,
             recompute: None,
             reuse: true,
+            keeps_results: false,
         };
         let output = engine::run(&scope, index, entering).await?;
         output.effects.iter().for_each(|(_, effect)| file.learn(effect));

@@ -15,7 +15,7 @@ use super::{contract::Effect, element::Elements};
 pub struct SegmentOutput {
     /// The writes, each with its node.
     pub effects: Vec<(String, Effect)>,
-    /// The outputs that other segments take.
+    /// The outputs that other segments take, and results that are kept.
     pub exports: Vec<(Origin, Kept)>,
     /// Other outputs that are to be kept for later runs.
     pub memos: Vec<Kept>,

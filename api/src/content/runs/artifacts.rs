@@ -31,7 +31,7 @@ use crate::{
     operation_id = "listRunArtifacts",
     tag = "runs",
     summary = "List the artifacts of an item",
-    description = "The outputs of nodes that are kept: those between the segments of the plan, and those of every node of a preview. An artifact is deleted 30 days after its last use."
+    description = "The outputs of nodes that are kept: those between the segments of the plan, those that sinks get in a run with a definition of its own, and those of every node of a preview. An artifact is deleted 30 days after its last use."
 )]
 pub async fn list(
     state: Data<State>,
