@@ -348,6 +348,15 @@ async fn node_types_describe_themselves_to_editors() {
     assert!(chunk["schema"]["properties"]["maxTokens"]["description"].is_string());
     assert_eq!(found["definitionSchema"]["properties"]["nodes"]["items"]["oneOf"].as_array().unwrap().len(), 36);
     assert_eq!(found["variables"][0]["name"], "file");
+    let document = setup.app.openapi().await;
+    let published = &document.json()["components"]["schemas"]["NodeType"]["properties"];
+    for item in items {
+        for field in ["group", "cost"] {
+            let (name, description) =
+                (item[field].as_str().unwrap(), published[field]["description"].as_str().unwrap());
+            assert!(description.contains(&format!("`{name}`")), "{name} is not in: {description}");
+        }
+    }
     setup.app.stop().await;
 }
 

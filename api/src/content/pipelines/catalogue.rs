@@ -33,9 +33,9 @@ pub struct NodeType {
     title: String,
     /// One sentence for people.
     description: String,
-    /// The group: `source`, `read`, `cut`, `compute`, `route`, `check` or `sink`.
+    /// The group: `source`, `read`, `cut`, `compute`, `table`, `model`, `route`, `check`, `own` or `sink`.
     group: Value,
-    /// What a node mainly costs: `negligible`, `processor`, `model` or `storage`.
+    /// What a node mainly costs: `negligible`, `processor`, `model`, `storage` or `service`.
     cost: Value,
     /// Raised when the same input and settings give another output.
     code_version: u32,
