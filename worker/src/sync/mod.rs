@@ -16,6 +16,7 @@ use nvisy_shared::{
     entity,
     id::{RunId, WorkspaceId},
     pipeline::node::{Settings, source_connection::SourceConnection},
+    runs,
     store::{self, source_object::SourceNode},
 };
 
@@ -92,6 +93,14 @@ impl SyncedSource {
             .filter(|step| matches!(step.settings, Settings::SourceConnection(_)))
             .map(|step| step.id.clone())
             .collect()
+    }
+
+    /// Whether the run lists all of them: a scheduled one leaves out those without a schedule.
+    pub(crate) fn lists_all_sources(&self) -> bool {
+        let mut first = self.plan.plan.segments.iter().map(|segment| &segment.steps[0].settings);
+        first.all(|source| {
+            !matches!(source, Settings::SourceConnection(_)) || runs::takes(source, self.run.trigger, None)
+        })
     }
 
     /// Opens the system behind the connection; makes no call.

@@ -83,7 +83,8 @@ impl Sync<'_> {
         // A notification lists nothing, and of an empty listing more may be missing than the objects.
         let is_listed =
             of.run.trigger != RunTrigger::Notification && (self.listing().seen > 0 || of.settings.allow_empty);
-        if !is_last || !is_listed || of.run.dry_run {
+        // Another source that was not listed may have taken the objects over.
+        if !is_last || !is_listed || !of.lists_all_sources() || of.run.dry_run {
             return Ok(true);
         }
         let (workspace, pipeline) = (of.workspace, of.node.pipeline);
