@@ -46,7 +46,11 @@ impl Matcher {
         for term in &word.terms {
             self.first_letters.extend(term.chars().next());
             if word.is_prefix {
-                self.prefixes.push((term.clone(), number));
+                // A term that begins with another one of the word is found by that.
+                let mut prefixes = self.prefixes.iter().filter(|(_, known)| *known == number);
+                if !prefixes.any(|(prefix, _)| term.starts_with(prefix.as_str())) {
+                    self.prefixes.push((term.clone(), number));
+                }
             } else {
                 self.terms.entry(term.clone()).or_default().push(number);
             }
@@ -149,7 +153,9 @@ impl Phrase {
     /// Whether a text has the words one after the other, with the accents that a comparison requires.
     #[must_use]
     pub fn is_in_with(&self, text: &str, languages: &[Language], accents: &Comparison) -> bool {
-        let tokens: Vec<Token> = tokens(text).into_iter().filter(|token| token.kind.has_place()).collect();
+        // The postings of a single word have identifiers and other forms, too.
+        let is_single = self.places.len() == 1;
+        let tokens: Vec<Token> = tokens(text).into_iter().filter(|token| is_single || token.kind.has_place()).collect();
         self.find_in(text, &tokens, languages, &accents.of(text)).next().is_some()
     }
 
@@ -236,6 +242,14 @@ mod tests {
         assert!(excluded("-car").is_in("two cars", &[Language::English]));
         assert!(excluded("-garage").is_in("garages", &[Language::English]));
         assert!(!excluded("-\"car\"").is_in("two cars", &[Language::English]), "quotes keep the form");
+    }
+
+    #[test]
+    fn excluded_prefix_or_character_is_found_in_identifiers_and_at_the_end_of_a_word() {
+        let excluded = |query: &str| Query::parse(query).conditions(None, &[]).excluded.remove(0);
+        assert!(excluded("-inv-2*").is_in("the bill INV-2017", &[]) && !excluded("-inv-2*").is_in("INV 2017", &[]));
+        assert!(excluded("-水").is_in("山水", &[]) && excluded("-水").is_in("水道", &[]));
+        assert!(!excluded("-水").is_in("山道", &[]));
     }
 
     #[test]

@@ -16,6 +16,10 @@ pub(in crate::store) const MAX_UNKNOWN_WORDS: usize = 4;
 pub(in crate::store) const MIN_INNER_CHARACTERS: usize = 5;
 /// Maximum number of terms for one word.
 const MAX_TERMS: usize = 128;
+/// Maximum number of terms for a character of a script without spaces, which the index has in pairs with those that follow it.
+const MAX_CHARACTER_TERMS: usize = 2_048;
+/// Rows of a collection that are read at most to find the most frequent terms that begin with a prefix.
+const MAX_PREFIX_ROWS: i64 = 50_000;
 /// Rows of the index that are read at most to find terms that contain a word.
 const MAX_SCANNED_ROWS: i64 = 200_000;
 /// The fewest characters of a part of a word.
@@ -27,29 +31,60 @@ const LINKS: [&str; 6] = ["s", "es", "n", "en", "er", "e"];
 pub(in crate::store) type Terms = HashMap<String, Vec<String>>;
 
 /// The terms that begin with prefixes.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Expansion {
+    /// The most frequent ones of each prefix.
+    pub(in crate::store) terms: Terms,
+    /// The prefixes that other terms begin with, too.
+    pub(in crate::store) open: HashSet<String>,
+}
+
+/// The most frequent terms that begin with prefixes.
 pub(in crate::store) async fn starting_with(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collections: &[Uuid],
-    prefixes: Vec<String>,
-) -> Result<Terms> {
+    mut prefixes: Vec<String>,
+) -> Result<Expansion> {
+    prefixes.sort_unstable();
+    prefixes.dedup();
     let collections = collections.to_vec();
     // No term has this character.
     let ends: Vec<String> = prefixes.iter().map(|prefix| format!("{prefix}\u{10ffff}")).collect();
-    // A term has a few rows.
-    let rows = i64::try_from(8 * MAX_TERMS).unwrap_or(i64::MAX);
-    let terms = raw_sql!(
+    // One more tells that there are others.
+    let limits = prefixes.iter().map(|prefix| i64::try_from(max_terms(prefix) + 1).unwrap_or(i64::MAX));
+    let limits: Vec<i64> = limits.collect();
+    let found = raw_sql!(
         Postgres,
-        "select distinct prefix.first, found.term
-         from unnest({prefixes}::text[], {ends}::text[]) as prefix (first, last)
-         cross join unnest({collections}::uuid[]) as searched (id) cross join lateral (
-             select term from posting
-             where workspace_id = {workspace} and collection_id = searched.id
-                 and term >= prefix.first and term < prefix.last
-             order by term limit {rows}) found
-         order by prefix.first, found.term"
+        "select prefix.first, found.term, found.rows
+         from unnest({prefixes}::text[], {ends}::text[], {limits}::bigint[]) as prefix (first, last, most)
+         cross join lateral (
+             select known.term, sum(known.documents) as frequency, (sum(count(*)) over ())::bigint as rows
+             from unnest({collections}::uuid[]) as searched (id) cross join lateral (
+                 select term, documents from posting
+                 where workspace_id = {workspace} and collection_id = searched.id
+                     and term >= prefix.first and term < prefix.last
+                 order by term limit {MAX_PREFIX_ROWS}) known
+             group by known.term
+             order by frequency desc, known.term limit prefix.most) found
+         order by prefix.first, found.frequency desc, found.term"
     );
-    sql::all_values(conn, terms).await.map(by_word)
+    let mut expansion = Expansion::default();
+    for (prefix, term, rows) in sql::all_values::<(String, String, i64)>(conn, found).await? {
+        let of_prefix = expansion.terms.entry(prefix.clone()).or_default();
+        let is_full = of_prefix.len() >= max_terms(&prefix);
+        if !is_full {
+            of_prefix.push(term);
+        }
+        if is_full || rows >= MAX_PREFIX_ROWS {
+            expansion.open.insert(prefix);
+        }
+    }
+    Ok(expansion)
+}
+
+fn max_terms(prefix: &str) -> usize {
+    if prefix.chars().nth(1).is_some() { MAX_TERMS } else { MAX_CHARACTER_TERMS }
 }
 
 /// The terms that contain words, as compounds do.

@@ -107,7 +107,8 @@ impl<'a> Legs<'a> {
         let (scope, found) = (&self.scope, &self.found);
         let limit = usize::try_from(round.candidates).unwrap_or_default();
         let conditions = &scope.conditions;
-        let reads_texts = phrases::must_be_read(conditions) || !conditions.accents.is_folded() || found.has_phrases();
+        let reads_texts =
+            phrases::must_be_read(conditions, found) || !conditions.accents.is_folded() || found.has_phrases();
         let mut best = if reads_texts {
             phrases::filter(self.conn, self.workspace, found, scope, limit).await?
         } else {

@@ -22,10 +22,11 @@ const BATCH_CHUNKS: usize = 200;
 const GROWTH: usize = 8;
 
 /// Whether postings do not decide on the conditions. Excluded words are decided by postings where accents cannot matter, and by
-/// texts that are read for their accents.
-pub(super) fn must_be_read(conditions: &Conditions) -> bool {
+/// texts that are read for their accents; so are excluded prefixes, unless more words begin with them than postings were read of.
+pub(super) fn must_be_read(conditions: &Conditions, found: &Found) -> bool {
     let mut phrases = conditions.required.iter().chain(&conditions.excluded);
-    phrases.any(|phrase| phrase.places.len() > 1)
+    found.has_open_exclusions
+        || phrases.any(|phrase| phrase.places.len() > 1)
         || conditions.required.iter().any(|phrase| phrase.is_prefix || !conditions.accents.is_folded())
 }
 
@@ -45,7 +46,7 @@ pub(super) async fn filter(
     limit: usize,
 ) -> Result<Vec<(i64, f64)>> {
     let conditions = &scope.conditions;
-    let reads_all = must_be_read(conditions);
+    let reads_all = must_be_read(conditions, found);
     let accents = found.accent_check(scope);
     let max = usize::try_from(MAX_READ_CHUNKS).unwrap_or_default();
     // Accents by themselves leave most of the best candidates as they are.

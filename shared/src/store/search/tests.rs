@@ -29,6 +29,7 @@ mod disabled;
 mod filters;
 mod index_walk;
 mod past;
+mod prefixes;
 mod ranking;
 mod words;
 

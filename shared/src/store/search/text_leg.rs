@@ -190,7 +190,7 @@ impl Scope {
         words.extend(self.synonym_words());
         let synonyms = own..words.len();
         let mut patterns: Vec<Phrase> = self.conditions.excluded.clone();
-        self.expand_prefixes(conn, &mut words, &mut patterns).await?;
+        let has_open_exclusions = self.expand_prefixes(conn, &mut words, &mut patterns).await?;
         let needed = words.iter().flat_map(|word| &word.terms);
         let needed = needed
             .chain(self.conditions.required.iter().chain(&patterns).flat_map(|phrase| phrase.places.iter().flatten()))
@@ -202,24 +202,27 @@ impl Scope {
         self.replace_unknown(conn, &mut words, &mut packed).await?;
         let mut found = self.score(&words, synonyms, &patterns, &packed);
         found.accented = documents(&languages, &packed);
+        found.has_open_exclusions = has_open_exclusions;
         Ok(found)
     }
 
-    /// Adds the terms that begin with prefixes.
-    async fn expand_prefixes(&self, conn: &impl Conn, words: &mut [Word], excluded: &mut [Phrase]) -> Result<()> {
+    /// Adds the terms that begin with prefixes. Returns whether there are more that begin with an excluded one.
+    async fn expand_prefixes(&self, conn: &impl Conn, words: &mut [Word], excluded: &mut [Phrase]) -> Result<bool> {
         let of_words = words.iter_mut().filter(|word| word.is_prefix).map(|word| &mut word.terms);
         let of_phrases = excluded.iter_mut().filter(|phrase| phrase.is_prefix).filter_map(|p| p.places.last_mut());
         let mut expanded: Vec<&mut Vec<String>> = of_words.chain(of_phrases).collect();
         if expanded.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let prefixes = expanded.iter().flat_map(|terms| terms.iter().cloned()).collect();
         let found = expansion::starting_with(conn, self.workspace, &self.collections, prefixes).await?;
         for terms in &mut expanded {
-            let more: Vec<String> = terms.iter().filter_map(|prefix| found.get(prefix)).flatten().cloned().collect();
+            let more = terms.iter().filter_map(|prefix| found.terms.get(prefix)).flatten();
+            let more: Vec<String> = more.cloned().collect();
             terms.extend(more);
         }
-        Ok(())
+        let mut excluded = excluded.iter().filter(|phrase| phrase.is_prefix).flat_map(|phrase| &phrase.places);
+        Ok(excluded.any(|terms| terms.iter().any(|term| found.open.contains(term))))
     }
 
     /// Adds to words that no chunk has those that contain them, or their parts, with their postings.
@@ -250,7 +253,7 @@ impl Scope {
         let inners = |unknown: &[(usize, String)]| unknown.iter().map(|(_, inner)| inner.clone()).collect();
         if !unknown.is_empty() {
             let found = expansion::starting_with(conn, workspace, collections, inners(&unknown)).await?;
-            let found = self.live(conn, found, packed).await?;
+            let found = self.live(conn, found.terms, packed).await?;
             extend(words, &mut unknown, &found);
         }
         // This reads many terms, so only where the language makes long words.

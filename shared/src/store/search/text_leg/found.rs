@@ -24,6 +24,8 @@ pub(in crate::store) struct Found {
     /// The postings of each word of required phrases, and those of excluded words.
     required: Vec<Documents>,
     excluded: Vec<Documents>,
+    /// Whether more words begin with an excluded prefix than `excluded` has.
+    pub(in crate::store) has_open_exclusions: bool,
     /// The chunks with each identifier as the query has it.
     exact: Vec<Documents>,
     /// Finds the words in texts.
