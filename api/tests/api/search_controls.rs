@@ -66,6 +66,23 @@ async fn thresholds_recency_pins_and_hidden_files_change_the_ranking() {
     let first = searched.search(with(json!({ "pinned": [searched.files[1]], "limit": 1 }))).await;
     let next = with(json!({ "pinned": [searched.files[1]], "limit": 1, "cursor": first["nextCursor"] }));
     assert_eq!((hit_names(&first), hit_names(&searched.search(next).await)), (vec!["new.txt"], vec!["old.md"]));
+    // The first of them does not match; the others fill pages of one hit.
+    let pins = json!([searched.files[2], searched.files[1], searched.files[0]]);
+    for group in [json!({}), json!({ "groupBy": "file" })] {
+        let mut body = with(json!({ "pinned": pins, "limit": 1 }));
+        body.as_object_mut().unwrap().extend(group.as_object().unwrap().clone());
+        let mut names = Vec::new();
+        loop {
+            let page = searched.search(body.clone()).await;
+            let hit = if page["groups"].is_array() { &page["groups"][0] } else { &page["hits"][0] };
+            names.push(hit["file"]["name"].as_str().unwrap().to_owned());
+            if page["nextCursor"].is_null() {
+                break;
+            }
+            body["cursor"] = page["nextCursor"].clone();
+        }
+        assert_eq!(names, ["new.txt", "old.md"], "{group}");
+    }
     let hidden = searched.search(with(json!({ "hidden": [searched.files[0]] }))).await;
     assert_eq!(hit_names(&hidden), ["new.txt"]);
     for bad in [

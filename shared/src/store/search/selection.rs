@@ -23,7 +23,7 @@ const GROWTH: i64 = 4;
 const CANDIDATES_PER_FILE: i64 = 8;
 /// The fewest candidates of a leg in a search with boosts, which lift hits from farther behind than others.
 const BOOSTED_CANDIDATES: i64 = 400;
-/// Candidates of the round that reads pinned files.
+/// Candidates of a round that reads pinned files.
 const PINNED_CANDIDATES: i64 = 256;
 
 /// The selected hits.
@@ -43,11 +43,14 @@ pub(super) async fn select(legs: &mut Legs<'_>) -> Result<Selected> {
     let query = legs.query;
     let mut selection = Selection::new(query);
     let mut rounds = 0;
-    if !query.pinned.is_empty() && query.seen.is_empty() {
-        let round = pinned_round(query);
-        let candidates = legs.rank(&round).await?.candidates;
-        selection.add_pinned(with_files(legs, candidates).await?);
-        rounds += 1;
+    if !query.pinned.is_empty() {
+        let candidates = rank_pinned(legs, &mut rounds).await?;
+        let last_candidates = candidates.len();
+        selection.add_pinned(candidates);
+        if selection.is_complete() {
+            let (candidates, has_more) = selection.finish();
+            return Ok(Selected { candidates, has_more, rounds, last_candidates });
+        }
     }
     let mut excluded: HashSet<FileId> = query.pinned.iter().chain(&query.hidden).copied().collect();
     let mut round = first_round(query, legs.thresholds.min_candidates, &excluded);
@@ -77,6 +80,28 @@ pub(super) async fn select(legs: &mut Legs<'_>) -> Result<Selected> {
             round.filter = without(query.filter.clone(), &excluded);
         }
     }
+}
+
+/// The best chunks of the pinned files that match. A round leaves out the files of those before, which may have filled them.
+async fn rank_pinned(legs: &mut Legs<'_>, rounds: &mut usize) -> Result<Vec<Candidate>> {
+    let query = legs.query;
+    let mut missing: HashSet<FileId> =
+        query.pinned.iter().filter(|file| !query.hidden.contains(file)).copied().collect();
+    let mut found: Vec<Candidate> = Vec::new();
+    while !missing.is_empty() {
+        let ranked = legs.rank(&pinned_round(query, &missing, found.len())).await?;
+        *rounds += 1;
+        let candidates = with_files(legs, ranked.candidates).await?;
+        let before = missing.len();
+        for file in candidates.iter().filter_map(|found| found.file) {
+            missing.remove(&file.id);
+        }
+        found.extend(candidates);
+        if ranked.is_exhausted || missing.len() == before {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Adds the files, and what the age of each, the boosts and the scores of a model change.
@@ -125,13 +150,13 @@ fn first_round(query: &SearchQuery, min_candidates: i64, excluded: &HashSet<File
     Round { filter: without(query.filter.clone(), excluded), candidates, certain, offset: 0 }
 }
 
-fn pinned_round(query: &SearchQuery) -> Round {
-    let is_pinned = one_of(query.pinned.iter().filter(|file| !query.hidden.contains(file)));
+fn pinned_round(query: &SearchQuery, files: &HashSet<FileId>, offset: usize) -> Round {
+    let is_pinned = one_of(files.iter());
     let filter = match query.filter.clone() {
         Some(filter) => Filter::And(vec![filter, is_pinned]),
         None => is_pinned,
     };
-    Round { filter: Some(filter), candidates: PINNED_CANDIDATES, certain: PINNED_CANDIDATES / 2, offset: 0 }
+    Round { filter: Some(filter), candidates: PINNED_CANDIDATES, certain: PINNED_CANDIDATES / 2, offset }
 }
 
 fn one_of<'a>(files: impl Iterator<Item = &'a FileId>) -> Filter {
@@ -153,28 +178,38 @@ fn without(filter: Option<Filter>, excluded: &HashSet<FileId>) -> Option<Filter>
 /// The hits so far.
 struct Selection<'a> {
     query: &'a SearchQuery,
-    pinned: Vec<Candidate>,
+    /// The hits of each pinned file that matches, and that no earlier page has shown.
+    pinned: Vec<Vec<Candidate>>,
     /// Of a flat search: a group for each hit.
     groups: Vec<Vec<Candidate>>,
     by_file: HashMap<FileId, usize>,
-    pinned_files: usize,
 }
 
 impl<'a> Selection<'a> {
     fn new(query: &'a SearchQuery) -> Self {
-        Self { query, pinned: Vec::new(), groups: Vec::new(), by_file: HashMap::new(), pinned_files: 0 }
+        Self { query, pinned: Vec::new(), groups: Vec::new(), by_file: HashMap::new() }
     }
 
     /// Adds the best chunks of pinned files.
     fn add_pinned(&mut self, candidates: Vec<Candidate>) {
-        for file in self.query.pinned.iter().take(self.query.limit()) {
-            let of_file = candidates.iter().filter(|found| found.file.is_some_and(|owner| owner.id == *file));
-            let before = self.pinned.len();
-            self.pinned.extend(of_file.take(self.query.per_file.unwrap_or(1)).cloned().map(|mut found| {
-                found.explanation.is_pinned = true;
-                found
-            }));
-            self.pinned_files += usize::from(self.pinned.len() > before);
+        let mut by_file: HashMap<FileId, Vec<Candidate>> = HashMap::new();
+        for mut found in candidates {
+            let Some(file) = found.file else { continue };
+            found.explanation.is_pinned = true;
+            by_file.entry(file.id).or_default().push(found);
+        }
+        let query = self.query;
+        for file in &query.pinned {
+            // A repeated id has none left.
+            let Some(mut hits) = by_file.remove(file) else { continue };
+            let is_seen = match query.per_file {
+                Some(_) => query.seen.contains(file.0),
+                None => hits.iter().any(|found| found.chunk.is_some_and(|chunk| query.seen.contains(chunk.0))),
+            };
+            if !is_seen {
+                hits.truncate(query.per_file.unwrap_or(1));
+                self.pinned.push(hits);
+            }
         }
     }
 
@@ -204,7 +239,7 @@ impl<'a> Selection<'a> {
 
     /// Whether it has one more than the limit, which tells that there are more.
     fn is_complete(&self) -> bool {
-        self.pinned_files + self.groups.len() > self.query.limit()
+        self.pinned.len() + self.groups.len() > self.query.limit()
     }
 
     /// Forgets what a round has found, because a larger one finds it again.
@@ -214,10 +249,9 @@ impl<'a> Selection<'a> {
     }
 
     /// The hits, and whether there are more.
-    fn finish(mut self) -> (Vec<Candidate>, bool) {
-        let has_more = self.is_complete();
-        self.groups.truncate(self.query.limit().saturating_sub(self.pinned_files));
-        let hits = self.pinned.into_iter().chain(self.groups.into_iter().flatten());
+    fn finish(self) -> (Vec<Candidate>, bool) {
+        let (has_more, limit) = (self.is_complete(), self.query.limit());
+        let hits = self.pinned.into_iter().chain(self.groups).take(limit).flatten();
         (hits.collect(), has_more)
     }
 }
@@ -281,5 +315,30 @@ mod tests {
         let (hits, has_more) = selection.finish();
         assert_eq!((scores(&hits), has_more), (vec![1.0, 3.0, 20.0], true));
         assert!(hits[1].explanation.is_pinned && !hits[2].explanation.is_pinned);
+    }
+
+    #[test]
+    fn pinned_files_that_match_fill_pages_before_others() {
+        let files: Vec<FileId> = (0..5).map(|_| FileId::new()).collect();
+        let found: Vec<Candidate> = files[1..].iter().map(|file| candidate(*file, 1.0)).collect();
+        for per_file in [None, Some(1)] {
+            let pinned = [&files[..], &files[4..]].concat();
+            let mut query = SearchQuery { limit: 2, per_file, pinned, ..SearchQuery::default() };
+            let mut shown: Vec<FileId> = Vec::new();
+            let mut marks = HashSet::new();
+            for expected in [(2, true), (2, false), (0, false)] {
+                query.seen = Seen::new(marks.clone());
+                let mut selection = Selection::new(&query);
+                selection.add_pinned(found.clone());
+                let (hits, has_more) = selection.finish();
+                assert_eq!((hits.len(), has_more), expected);
+                for hit in hits {
+                    let file = hit.file.unwrap().id;
+                    marks.insert(Seen::mark(if per_file.is_some() { file.0 } else { hit.chunk.unwrap().0 }));
+                    shown.push(file);
+                }
+            }
+            assert_eq!(shown, files[1..]);
+        }
     }
 }
