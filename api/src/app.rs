@@ -115,6 +115,7 @@ impl App {
             SecondFactor::new(platform.keys.clone(), mailer),
         ));
         let recall = RecallSampler::new(platform.config.search.recall_sample);
+        let query_vectors = QueryVectors::new(Duration::from_secs(platform.config.search.embedding_seconds));
         let state = Data::new(State {
             platform,
             authenticator,
@@ -123,7 +124,7 @@ impl App {
             feed,
             streams: StreamLimit::default(),
             searches: SearchCounter::new(),
-            query_vectors: QueryVectors::default(),
+            query_vectors,
             passage_scores: PassageScores::default(),
             query_samples: QuerySamples::new(),
             recall,

@@ -1,11 +1,15 @@
 //! The vectors of queries: cached, and computed in batches across concurrent requests.
 //!
 //! A query waits while a batch of its space is computed, and then shares the next one. A query whose request was dropped
-//! meanwhile, such as by the time limit of requests, is not computed: its [`PendingVector`] went with it.
+//! meanwhile, such as by the time limit of requests, is not computed: its [`PendingVector`] went with it. A model that does not
+//! answer in time is not asked for some seconds.
+
+mod pauses;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures::future::join_all;
@@ -14,6 +18,8 @@ use nvisy_embed::{EmbedError, Embedder, InputType};
 use nvisy_shared::{id::SpaceId, platform::spaces::ServedSpace};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
+
+use self::pauses::Pauses;
 
 /// Vectors in the cache; of 4,096 dimensions they take 32 MB.
 const CACHE_CAPACITY: usize = 2_048;
@@ -29,11 +35,14 @@ pub type QueryVector = Result<Arc<[f32]>, EmbedError>;
 type CacheKey = (SpaceId, [u8; 16]);
 
 /// Computes and keeps the vectors of queries. Clones share the cache.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct QueryVectors(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    /// The longest wait of a query.
+    timeout: Duration,
+    pauses: Pauses,
     cache: Mutex<Option<LruCache<CacheKey, Arc<[f32]>>>>,
     spaces: Mutex<HashMap<SpaceId, Waiting>>,
 }
@@ -55,41 +64,77 @@ pub struct PendingVector(PendingState);
 
 enum PendingState {
     Known(Arc<[f32]>),
-    Waiting(oneshot::Receiver<QueryVector>),
+    Waiting {
+        receiver: oneshot::Receiver<QueryVector>,
+        space: SpaceId,
+        vectors: QueryVectors,
+    },
+    /// The model has not answered a moment ago.
+    Paused,
 }
 
 impl PendingVector {
-    /// Waits for the vector.
+    /// Waits for the vector, up to the time limit of queries.
     pub async fn wait(self) -> QueryVector {
         match self.0 {
             PendingState::Known(vector) => Ok(vector),
-            // The sender is dropped without a reply if the batch ends early, as a stopping server does.
-            PendingState::Waiting(receiver) => {
-                receiver.await.unwrap_or_else(|_| Err(EmbedError::Unavailable("the batch has ended".into())))
+            PendingState::Waiting { receiver, space, vectors } => {
+                // The sender is dropped without a reply if the batch ends early, as a stopping server does.
+                vectors
+                    .in_time(space, receiver)
+                    .await?
+                    .unwrap_or_else(|_| Err(EmbedError::Unavailable("the batch has ended".into())))
             }
+            PendingState::Paused => Err(EmbedError::Unavailable("there was no answer a moment ago".into())),
         }
     }
 }
 
 impl QueryVectors {
+    /// For queries that wait so long at most.
+    pub fn new(timeout: Duration) -> Self {
+        Self(Arc::new(Inner { timeout, ..Inner::default() }))
+    }
+
     /// Requests the vectors of queries in a space of this server: those that are not known are in one batch. Queries that differ in
     /// white space only are the same.
     pub fn request<'a>(&self, served: &ServedSpace, texts: impl Iterator<Item = &'a str>) -> Vec<PendingVector> {
-        let (mut pending, mut waiting) = (Vec::new(), Vec::new());
+        let (mut pending, mut waiting, mut is_admitted) = (Vec::new(), Vec::new(), None);
         for text in texts.map(normalise) {
             pending.push(PendingVector(match self.cached(served.id, &text) {
                 Some(vector) => PendingState::Known(vector),
-                None => {
+                None if *is_admitted.get_or_insert_with(|| self.admits(served.id)) => {
                     let (reply, receiver) = oneshot::channel();
                     waiting.push(WaitingQuery { text, reply });
-                    PendingState::Waiting(receiver)
+                    PendingState::Waiting { receiver, space: served.id, vectors: self.clone() }
                 }
+                None => PendingState::Paused,
             }));
         }
         if !waiting.is_empty() {
             self.0.add(served, waiting);
         }
         pending
+    }
+
+    /// Whether the model of a space may be asked: not for some seconds after it has not answered in time.
+    pub fn admits(&self, space: SpaceId) -> bool {
+        self.0.pauses.admits(space)
+    }
+
+    /// Waits for an answer of the model of a space, up to the time limit of queries.
+    pub async fn in_time<T>(&self, space: SpaceId, answer: impl Future<Output = T>) -> Result<T, EmbedError> {
+        let Inner { timeout, pauses, .. } = &*self.0;
+        match tokio::time::timeout(*timeout, answer).await {
+            Ok(answer) => {
+                pauses.end(space);
+                Ok(answer)
+            }
+            Err(_) => {
+                pauses.begin(space);
+                Err(EmbedError::Unavailable(format!("there is no answer within {} s", timeout.as_secs())))
+            }
+        }
     }
 
     /// A vector from the cache.
@@ -220,7 +265,7 @@ mod tests {
 
     #[test]
     fn queries_that_differ_in_white_space_have_one_vector() {
-        let (vectors, space) = (QueryVectors::default(), SpaceId::new());
+        let (vectors, space) = (QueryVectors::new(Duration::ZERO), SpaceId::new());
         vectors.insert(space, " when is\n the tide ", Arc::from([1.0_f32]));
         assert_eq!(vectors.cached(space, "when is the tide").as_deref(), Some(&[1.0_f32][..]));
         assert!(vectors.cached(space, "When is the tide").is_none(), "models can distinguish capital letters");

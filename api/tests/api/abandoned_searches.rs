@@ -39,6 +39,7 @@ async fn search_ends_when_its_client_closes_the_connection() {
     let app = TestApp::start_with(&[
         ("NVISY_EMBEDDING_URL", url.as_str()),
         ("NVISY_EMBEDDING_TIMEOUT_SECONDS", "3600"),
+        ("NVISY_SEARCH_EMBEDDING_SECONDS", "3600"),
         ("NVISY_HTTP_REQUEST_SECONDS", "3600"),
     ])
     .await;

@@ -17,7 +17,12 @@ struct Setup {
 impl Setup {
     /// The collection `default` with a connection.
     async fn new(settings: &Value) -> Self {
-        let app = TestApp::start_with_worker(&[]).await;
+        Self::new_with(&[], settings).await
+    }
+
+    /// With settings of API and worker.
+    async fn new_with(variables: &[(&str, &str)], settings: &Value) -> Self {
+        let app = TestApp::start_with_worker(variables).await;
         let ada = app.create_account("ada").await;
         let workspace = app.create_workspace(&ada, "Tidal energy").await;
         let server = ModelServer::start().await;
@@ -126,6 +131,20 @@ async fn server_that_rejects_the_key_makes_files_wait_and_searches_say_why() {
     let file = setup.app.finished_file(&setup.ada, &setup.workspace, &file).await;
     assert_eq!(file["state"], "ready", "{file}");
     assert_eq!(setup.search("tide").await.expect(200)["hits"][0]["file"]["name"], "tides.txt");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn search_does_not_wait_for_a_connection_that_never_answers() {
+    let setup = Setup::new_with(&[("NVISY_SEARCH_EMBEDDING_SECONDS", "1")], &json!({})).await;
+    setup.server.hold();
+    for _ in 0..2 {
+        let problem = setup.search("tide").await.problem(503, "unavailable");
+        assert!(problem["detail"].as_str().unwrap().contains("connection does not answer"), "{problem}");
+    }
+    let hybrid = setup.app.post(&setup.ada, &setup.path("search"), &json!({ "query": "tide" })).await.expect(200);
+    assert!(hybrid["degraded"].as_str().unwrap().contains("connection does not answer"), "{hybrid}");
+    setup.server.release();
     setup.app.stop().await;
 }
 

@@ -41,6 +41,7 @@ mod email_change;
 mod embedding_connections;
 mod embedding_faults;
 mod embedding_spaces;
+mod embedding_timeouts;
 mod evaluations;
 mod events;
 mod failed_logins;

@@ -253,6 +253,7 @@ pub struct ChunkConfig {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct SearchConfig {
+    pub embedding_seconds: u64,
     pub recall_sample: f64,
 }
 

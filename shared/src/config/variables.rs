@@ -303,6 +303,12 @@ pub const VARIABLES: &[Variable] = &[
         "Tokens that a chunk repeats of the previous one, in workspaces created from now on; at most 256 and half of a chunk.",
     ),
     variable(
+        "NVISY_SEARCH_EMBEDDING_SECONDS",
+        "10",
+        "Longest wait of a search for the vector of its query; after it, a hybrid search goes on by words.",
+    )
+    .within(1, 3600),
+    variable(
         "NVISY_SEARCH_RECALL_SAMPLE",
         "0.01",
         "Share of the searches by vector, from 0 to 1, that the API repeats exactly in the background to measure their recall; 0 measures none.",

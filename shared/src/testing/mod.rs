@@ -85,6 +85,8 @@ impl TestDeployment {
             ("NVISY_EMBEDDING_THREADS".to_owned(), "1".to_owned()),
             // Searches in the background would disturb tests that count statements or time.
             ("NVISY_SEARCH_RECALL_SAMPLE".to_owned(), "0".to_owned()),
+            // Models compute on a machine that has many tests to run.
+            ("NVISY_SEARCH_EMBEDDING_SECONDS".to_owned(), "60".to_owned()),
             // Servers of tests are on this machine.
             ("NVISY_OUTBOUND_ALLOWED_NETWORKS".to_owned(), "127.0.0.0/8, ::1".to_owned()),
             // Without limits and long waits; tests of sign-up and of limits set their own.

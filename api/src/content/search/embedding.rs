@@ -101,12 +101,20 @@ impl QueryEmbedding {
 
 /// The vector of a query in the space of a connection.
 async fn of_connection(state: &State, query: EmbedQuery) -> Result<Arc<[f32]>, Problem> {
-    let (space, text) = (query.space, query.text.clone());
-    if let Some(vector) = state.query_vectors.cached(space, &text) {
+    let (vectors, space, text) = (&state.query_vectors, query.space, query.text.clone());
+    if let Some(vector) = vectors.cached(space, &text) {
         return Ok(vector);
     }
-    let vector = Arc::<[f32]>::from(ask_worker(&state.platform, query).await?);
-    state.query_vectors.insert(space, &text, Arc::clone(&vector));
+    let unanswered = || {
+        Problem::unavailable(NO_WORKER_SECONDS)
+            .detail("the server of the collection's connection does not answer; mode `text` works")
+    };
+    if !vectors.admits(space) {
+        return Err(unanswered());
+    }
+    let reply = vectors.in_time(space, ask_worker(&state.platform, query)).await;
+    let vector = Arc::<[f32]>::from(reply.map_err(|error| unanswered().caused_by(error))??);
+    vectors.insert(space, &text, Arc::clone(&vector));
     Ok(vector)
 }
 
