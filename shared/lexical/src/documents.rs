@@ -53,6 +53,12 @@ impl Documents {
         rows.any(|row| row.postings().any(|posting| !dead.has(posting.document)))
     }
 
+    /// Those that are not dead, where no document is in several of the rows.
+    pub fn live(&self, dead: &DeadDocuments) -> impl Iterator<Item = i64> {
+        let documents = self.lanes.iter().flatten().flat_map(|row| row.postings()).map(|posting| posting.document);
+        documents.filter(move |document| !dead.has(*document))
+    }
+
     /// Whether a document is among them, dead or not.
     #[must_use]
     pub fn contains(&self, document: i64) -> bool {

@@ -62,7 +62,7 @@ impl<'a> Legs<'a> {
         let collections = query.collections.as_deref();
         let mut scope = Scope::read(conn, workspace, collections, query.visibility, &parsed, query.language).await?;
         let found = match query.mode {
-            SearchMode::Vector => Found::of_words(&scope),
+            SearchMode::Vector => scope.find_required(conn).await?,
             SearchMode::Text | SearchMode::Hybrid => {
                 if !query.skip_synonyms {
                     scope.add_synonyms(conn, &parsed).await?;
@@ -141,7 +141,7 @@ impl<'a> Legs<'a> {
     }
 
     /// The nearest chunks in a space whose texts meet the conditions of the query, and whether they are all. If the conditions
-    /// leave too few, more are read.
+    /// leave too few, those with the words of phrases are compared, or more of the nearest are read.
     pub(super) async fn near(&mut self, round: &Round, vector: &SpaceVector) -> Result<(Vec<Near>, bool)> {
         let query = self.query;
         let mut leg = VectorLeg {
@@ -168,6 +168,17 @@ impl<'a> Legs<'a> {
             let is_enough = i64::try_from(allowed.len()).unwrap_or(i64::MAX) >= round.certain;
             if is_all || is_enough || leg.candidates >= phrases::MAX_READ_CHUNKS {
                 return Ok((allowed, is_all || !is_enough));
+            }
+            // Words of older chunks may not be indexed yet.
+            if leg.candidates == round.candidates && !self.scope.is_incomplete {
+                self.scope.restrict(self.conn, round.filter.as_ref()).await?;
+                let (conn, workspace) = (self.conn, self.workspace);
+                let nearest = phrases::nearest(conn, workspace, &self.found, &self.scope, vector, round.candidates);
+                if let Some(mut nearest) = nearest.await? {
+                    let is_all = i64::try_from(nearest.len()).unwrap_or(i64::MAX) < round.candidates;
+                    nearest.retain(|near| Some(near.chunk_id) != query.hidden_chunk);
+                    return Ok((nearest, is_all));
+                }
             }
             leg.candidates *= 8;
             leg.limit = leg.candidates;

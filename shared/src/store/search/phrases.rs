@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use nvisy_lexical::query::{Conditions, Phrase};
-use sea_orm::raw_sql;
+use pgvector::Vector;
+use sea_orm::{Statement, raw_sql};
 
 use super::{
+    parameters::Parameters,
+    query::SpaceVector,
     text_leg::{Found, Scope},
     vector_leg::Near,
 };
@@ -125,4 +128,51 @@ pub(super) async fn filter_near(
     let texts: HashMap<ChunkId, String> =
         sql::all_values::<(ChunkId, String)>(conn, texts).await?.into_iter().collect();
     Ok(near.into_iter().filter(|near| texts.get(&near.chunk_id).is_some_and(|text| allows(conditions, text))).collect())
+}
+
+/// The nearest of all chunks that meet the conditions, at most `limit`. `None`: too many have the words of the phrases to read
+/// their texts, or there are no phrases.
+pub(super) async fn nearest(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    found: &Found,
+    scope: &Scope,
+    query: &SpaceVector,
+    limit: i64,
+) -> Result<Option<Vec<Near>>> {
+    let max = usize::try_from(MAX_READ_CHUNKS).unwrap_or_default();
+    let Some(documents) = found.with_phrases(scope, max) else { return Ok(None) };
+    let mut allowed: Vec<i64> = Vec::new();
+    for batch in documents.chunks(BATCH_CHUNKS) {
+        let texts = read_texts(conn, workspace, batch.to_vec()).await?.into_iter();
+        let texts = texts.filter(|(_, text)| allows(&scope.conditions, text));
+        allowed.extend(texts.map(|(document, _)| document));
+    }
+    if allowed.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    Ok(Some(sql::all(conn, distances(workspace, allowed, query, limit)).await?))
+}
+
+/// Compares the vectors of chunks exactly. `offset 0` and `is true` hide the tenant and the space from the planner, which would
+/// read all of their rows where it expects few.
+fn distances(workspace: WorkspaceId, documents: Vec<i64>, query: &SpaceVector, limit: i64) -> Statement {
+    let mut parameters = Parameters::default();
+    let (workspace, space) = (parameters.bind(workspace), parameters.bind(query.space));
+    let (documents, limit) = (parameters.bind(documents), parameters.bind(limit));
+    let vector = parameters.bind(Vector::from(query.vector.clone()));
+    let dimensions = query.vector.len();
+    parameters.into_statement(format!(
+        "select nearest.chunk_id, nearest.document, 1 - nearest.distance as score, false as indexed
+         from (
+             select c.id as chunk_id, c.document, e.vector <=> ({vector}::vector)::halfvec({dimensions}) as distance
+             from unnest({documents}::bigint[]) as found (document)
+             cross join lateral (
+                 select id, document from chunk
+                 where workspace_id = {workspace} and document = found.document offset 0) c
+             cross join lateral (
+                 select vector from embedding
+                 where workspace_id = {workspace} and chunk_id = c.id and (space_id = {space}) is true offset 0) e) nearest
+         order by nearest.distance, nearest.chunk_id limit {limit}"
+    ))
 }

@@ -28,6 +28,7 @@ mod collections;
 mod disabled;
 mod filters;
 mod index_walk;
+mod near_phrases;
 mod past;
 mod prefixes;
 mod ranking;

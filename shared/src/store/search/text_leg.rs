@@ -206,6 +206,14 @@ impl Scope {
         Ok(found)
     }
 
+    /// The words of a search by vector, which marks them, and the postings of those that each chunk must have.
+    pub(in crate::store) async fn find_required(&self, conn: &impl Conn) -> Result<Found> {
+        let mut found = Found::of_words(self);
+        let needed = self.conditions.required.iter().flat_map(|phrase| phrase.places.iter().flatten());
+        found.required = self.required(&self.postings(conn, needed).await?);
+        Ok(found)
+    }
+
     /// Adds the terms that begin with prefixes. Returns whether there are more that begin with an excluded one.
     async fn expand_prefixes(&self, conn: &impl Conn, words: &mut [Word], excluded: &mut [Phrase]) -> Result<bool> {
         let of_words = words.iter_mut().filter(|word| word.is_prefix).map(|word| &mut word.terms);

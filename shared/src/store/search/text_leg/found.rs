@@ -16,13 +16,15 @@ use super::{Packed, Scope, cache, documents, rows};
 
 /// An identifier that more than this share of the chunks has is a word like others.
 const MAX_IDENTIFIER_SHARE: f64 = 0.05;
+/// Chunks with a word that are compared with those of other words of a phrase.
+const MAX_COMPARED_DOCUMENTS: usize = 200_000;
 
 /// The chunks that words find.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Found {
     pub(super) scored: Scored,
     /// The postings of each word of required phrases, and those of excluded words.
-    required: Vec<Documents>,
+    pub(super) required: Vec<Documents>,
     excluded: Vec<Documents>,
     /// Whether more words begin with an excluded prefix than `excluded` has.
     pub(in crate::store) has_open_exclusions: bool,
@@ -81,9 +83,7 @@ impl Scope {
         } else {
             Scored::All(self.score_all(words, synonyms, packed, &mut found))
         };
-        for phrase in self.conditions.required.iter().filter(|phrase| !phrase.is_prefix) {
-            found.required.extend(phrase.places.iter().map(|terms| documents(terms, packed)));
-        }
+        found.required = self.required(packed);
         for phrase in excluded.iter().filter(|phrase| phrase.places.len() == 1) {
             found.excluded.push(documents(&phrase.places[0], packed));
         }
@@ -95,6 +95,12 @@ impl Scope {
             }
         }
         found
+    }
+
+    /// The postings of each word of the required phrases.
+    pub(super) fn required(&self, packed: &Packed) -> Vec<Documents> {
+        let phrases = self.conditions.required.iter().filter(|phrase| !phrase.is_prefix);
+        phrases.flat_map(|phrase| &phrase.places).map(|terms| documents(terms, packed)).collect()
     }
 
     /// A word whose postings are read where they are needed. `None`: no searched chunk has it.
@@ -171,6 +177,22 @@ impl Found {
                 scores.best(limit, |document| is_unit_allowed(unit_of(document)) && is_allowed(document))
             }
         }
+    }
+
+    /// The chunks that have all words of the required phrases; `None`: there are no phrases, or more than `limit` chunks.
+    pub(in crate::store) fn with_phrases(&self, scope: &Scope, limit: usize) -> Option<Vec<i64>> {
+        let rarest = self.required.iter().map(|documents| (documents.live_count(&scope.dead), documents));
+        let (count, rarest) = rarest.min_by_key(|(count, _)| *count)?;
+        if count > MAX_COMPARED_DOCUMENTS {
+            return None;
+        }
+        let units = scope.matching_units.as_ref();
+        let matching = rarest.live(&scope.dead).filter(|document| {
+            units.is_none_or(|units| units.contains(&unit_of(*document)))
+                && self.required.iter().all(|documents| documents.contains(*document))
+        });
+        let found: Vec<i64> = matching.take(limit + 1).collect();
+        (found.len() <= limit).then_some(found)
     }
 
     /// Whether a found chunk has an identifier as the query has it.
