@@ -209,8 +209,12 @@ async fn invalid_numbers_filters_and_vectors_have_typed_answers() {
                 json!({ "query": query, "mode": mode, "rerank": "neighbours", "groupBy": "file", "verify": true });
             let found = searched.search(body).await;
             assert_eq!((found["groups"].clone(), found["recall"].as_f64()), (json!([]), Some(1.0)), "{query} {mode}");
+            assert!(found["degraded"].as_str().unwrap().contains("no word to be found"), "{found}");
         }
     }
+    // A vector needs no words.
+    let found = searched.search(json!({ "query": "-osprey", "vector": vec![0.1; 384] })).await;
+    assert!(found["degraded"].is_null() && !hit_names(&found).is_empty(), "{found}");
     // Names and ids of another tenant are as unknown as others.
     let other = searched.app.create_account("other").await;
     let workspace = searched.app.create_workspace(&other, "Wind").await;

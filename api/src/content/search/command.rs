@@ -72,7 +72,7 @@ pub struct SearchOutcome {
     pub mode: SearchMode,
     pub is_grouped: bool,
     pub next_cursor: Option<String>,
-    /// Why a hybrid search was by words only, or why no model has ranked the hits again.
+    /// Why a hybrid search was by words only, why the hits were not ranked again, or why nothing was searched.
     pub degraded: Option<String>,
     /// The past time of which passages were found.
     pub as_of: Option<DateTime<Utc>>,

@@ -103,7 +103,11 @@ impl Prepared {
         let query = options.query(all, &chosen, as_of.visibility)?;
         let boosts = parse_boosts(&boosts)?;
         // Punctuation or excluded words only: its vector would find passages at random, and without one, nothing is found.
-        let has_meaning = vector.is_some() || has_words(&text);
+        let has_words = has_words(&text);
+        let has_meaning = vector.is_some() || has_words;
+        if !has_words && (mode == SearchMode::Text || vector.is_none()) {
+            degraded = Some(and_reason(degraded, "the query has no word to be found".to_owned()));
+        }
         let scope = if mode != SearchMode::Text && has_meaning {
             SearchScope::find(platform, mode, &chosen, vector.is_some()).await?
         } else {
