@@ -219,6 +219,10 @@ async fn collections_with_different_models_are_indexed_and_searched_together() {
     assert_eq!(problem["errors"][0]["field"], "vector");
     let vector = json!({ "vector": [1, 1, 1, 1], "mode": "vector", "collections": ["default"] });
     assert_eq!(names(&app.post(&ada, &search, &vector).await.expect(200)), ["small.txt"]);
+    // Vectors of two spaces are no neighbours.
+    let reranked = json!({ "query": "seals", "rerank": "neighbours" });
+    let found = app.post(&ada, &search, &reranked).await.expect(200);
+    assert!(found["degraded"].as_str().unwrap().contains("`collections` that have the same model"), "{found}");
 
     // An API without the second model searches the other collection, and says which one it does not.
     let other = OtherModel::start(&app, &url, "small").await;

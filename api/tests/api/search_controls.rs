@@ -129,6 +129,9 @@ async fn explanation_names_legs_words_and_reasons_of_each_hit() {
     let scores: Vec<f64> =
         reranked["hits"].as_array().unwrap().iter().map(|hit| hit["score"].as_f64().unwrap()).collect();
     assert!(scores.is_sorted_by(|a, b| a >= b) && scores.len() == 4, "{scores:?}");
+    assert!(reranked["degraded"].is_null(), "{reranked}");
+    let by_words = searched.search(json!({ "query": "osprey", "mode": "text", "rerank": "neighbours" })).await;
+    assert!(by_words["degraded"].as_str().unwrap().contains("`neighbours` compares vectors"), "{by_words}");
     searched.app.stop().await;
 }
 

@@ -7,7 +7,7 @@ use nvisy_shared::{
     platform::Platform,
     store::{
         collection::CollectionSpace,
-        search::{Hit, Language, SearchMode, SearchQuery, SpaceVector, has_words, meaning, search},
+        search::{Hit, Language, Rerank, SearchMode, SearchQuery, SpaceVector, has_words, meaning, search},
     },
 };
 use serde_json::json;
@@ -185,7 +185,10 @@ impl Prepared {
         self.degraded = Some(and_reason(self.degraded.take(), reason));
     }
 
-    pub(super) async fn run(self, state: &State, workspace: WorkspaceId) -> Result<SearchOutcome, Problem> {
+    pub(super) async fn run(mut self, state: &State, workspace: WorkspaceId) -> Result<SearchOutcome, Problem> {
+        if let Some(reason) = without_neighbours(&self.query) {
+            self.degrade(format!("the hits are not reranked: {reason}"));
+        }
         let Self { query, fingerprint, compared, mode, as_of, degraded, embedding, reranking, .. } = self;
         let began = Instant::now();
         let result = search(&state.platform.db, workspace, &query).await?;
@@ -197,6 +200,15 @@ impl Prepared {
         state.recall.sample(&state.platform, &state.lifecycle, workspace, &query);
         let outcome = SearchOutcome::new(&query, fingerprint, result);
         Ok(SearchOutcome { mode, degraded, embedding, reranking, searching, ..outcome })
+    }
+}
+
+/// Why the hits cannot be ranked by their neighbours, as the search asks for.
+fn without_neighbours(query: &SearchQuery) -> Option<&'static str> {
+    match (&query.rerank, query.mode, query.vectors.len()) {
+        (Some(Rerank::Neighbours), SearchMode::Text, _) => Some("`neighbours` compares vectors"),
+        (Some(Rerank::Neighbours), _, 2..) => Some("`neighbours` needs `collections` that have the same model"),
+        _ => None,
     }
 }
 

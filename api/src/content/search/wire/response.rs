@@ -43,9 +43,9 @@ pub struct SearchResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     as_of: Option<DateTime<Utc>>,
     /// Why a hybrid search was by words only, or why `rerank` has not ranked the hits again: the server of the model does not
-    /// answer. Or why passages of a past time are found by words only; or which collections were searched by words only, or by
-    /// `vector` not at all, because this server does not have their model. Or that the query has no word to be found, because it
-    /// is punctuation or excluded words.
+    /// answer, or `neighbours` has no vectors of one model. Or why passages of a past time are found by words only; or which
+    /// collections were searched by words only, or by `vector` not at all, because this server does not have their model. Or that
+    /// the query has no word to be found, because it is punctuation or excluded words.
     #[serde(skip_serializing_if = "Option::is_none")]
     degraded: Option<String>,
     /// The counts of the requested fields, in their order.
