@@ -386,3 +386,17 @@ async fn evaluation_of_a_deleted_collection_fails_and_a_deleted_one_ends() {
     wait_until("no job is left", async || (app.count("job").await == 0).then_some(())).await;
     app.stop().await;
 }
+
+#[actix_web::test]
+async fn language_of_an_evaluation_decides_on_the_forms_of_words() {
+    let german =
+        "Die Häuser am Hafen sind verkauft worden, und im Frühjahr ziehen die neuen Bewohner mit ihren Kindern ein.";
+    let setup = Setup::new(&[("houses.txt", german)]).await;
+    setup.judge("Häusern", 0, 3).await;
+    for (language, recall) in [("de", 1.0), ("en", 0.0)] {
+        let evaluation = setup.evaluate(json!({ "settings": { "mode": "text", "language": language } })).await;
+        assert_eq!(evaluation["settings"]["language"], language, "{evaluation}");
+        assert_near(&evaluation["metrics"]["mean"]["recall"], recall);
+    }
+    setup.searched.app.stop().await;
+}

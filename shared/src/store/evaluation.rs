@@ -6,7 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Conn, Result, Tx,
-    search::{Accents, BoostRequest, Recency, Rerank, SearchMode, SearchQuery, SpaceVector, Threshold, Weights},
+    search::{
+        Accents, BoostRequest, Language, Recency, Rerank, SearchMode, SearchQuery, SpaceVector, Threshold, Weights,
+    },
     sql,
 };
 use crate::{
@@ -42,6 +44,9 @@ pub struct EvaluationSettings {
     /// Whether the synonyms of the workspace are not applied.
     #[serde(default)]
     pub skip_synonyms: bool,
+    /// The language of the queries, as an ISO 639-1 code; `None`: it is detected, or that of the chunks.
+    #[serde(default)]
+    pub language: Option<String>,
     /// How the accents of words are compared.
     #[serde(default)]
     pub accents: Accents,
@@ -91,6 +96,7 @@ impl EvaluationSettings {
             threshold: self.threshold.unwrap_or_default(),
             recency: self.recency,
             skip_synonyms: self.skip_synonyms,
+            language: self.language.as_deref().and_then(Language::from_code),
             accents: self.accents,
             ..SearchQuery::default()
         }

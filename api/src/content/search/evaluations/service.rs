@@ -16,7 +16,7 @@ use nvisy_shared::{
         change::Change,
         collection::CollectionSpace,
         evaluation::{EvaluatedQuery, EvaluationSettings},
-        search::{BoostRequest, SearchMode},
+        search::{BoostRequest, Language, SearchMode},
     },
 };
 use serde_json::json;
@@ -88,6 +88,7 @@ async fn resolve(
         recency,
         boosts,
         synonyms,
+        language,
         accents,
         filter,
         collections,
@@ -118,6 +119,7 @@ async fn resolve(
         recency: recency.map(Into::into),
         boosts,
         skip_synonyms: synonyms == Some(false),
+        language: language.map(|language| Language::from(language).code().to_owned()),
         accents: accents.map(Into::into).unwrap_or_default(),
         filter,
         collections: chosen.iter().map(|collection| collection.id).collect(),

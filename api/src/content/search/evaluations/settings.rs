@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::super::{
     filter_schema::FilterSchema,
     wire::{
-        AccentsOption, BoostOption, MAX_BOOSTS, Mode, RecencyOption, RerankOption, RerankSchema, ThresholdOption,
-        WeightsOption, choice,
+        AccentsOption, BoostOption, MAX_BOOSTS, Mode, QueryLanguage, RecencyOption, RerankOption, RerankSchema,
+        ThresholdOption, WeightsOption, choice, language,
     },
 };
 use crate::http::validation::present;
@@ -55,6 +55,11 @@ pub struct SearchSettings {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub synonyms: Option<bool>,
+    /// The language of the queries, as an ISO 639-1 code; absent: it is detected, or taken from the passages.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "language", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "QueryLanguage")]
+    pub language: Option<QueryLanguage>,
     /// How the accents of words are compared, as in a search request; absent: as the language requires.
     #[garde(skip)]
     #[serde(default, deserialize_with = "choice", skip_serializing_if = "Option::is_none")]
@@ -95,6 +100,7 @@ impl From<EvaluationSettings> for SearchSettings {
             recency: settings.recency.map(Into::into),
             boosts: (!settings.boosts.is_empty()).then(|| settings.boosts.into_iter().map(Into::into).collect()),
             synonyms: settings.skip_synonyms.then_some(false),
+            language: settings.language.as_deref().and_then(QueryLanguage::of_code),
             accents: AccentsOption::of(settings.accents),
             filter: settings.filter,
             collections: Some(settings.collections.iter().map(ToString::to_string).collect()),

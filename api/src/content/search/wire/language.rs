@@ -2,7 +2,13 @@
 
 use nvisy_shared::store::search::Language;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de::IntoDeserializer};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{
+        IntoDeserializer,
+        value::{Error, StrDeserializer},
+    },
+};
 
 /// A language that is not null. By way of a string: an enumeration that is null or a number is an error of syntax for serde_json.
 pub fn language<'de, D: Deserializer<'de>>(field: D) -> Result<Option<QueryLanguage>, D::Error> {
@@ -11,7 +17,7 @@ pub fn language<'de, D: Deserializer<'de>>(field: D) -> Result<Option<QueryLangu
 }
 
 /// A language, as an ISO 639-1 code.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "QueryLanguage")]
 pub enum QueryLanguage {
@@ -37,6 +43,14 @@ pub enum QueryLanguage {
     Th,
     Tr,
     Zh,
+}
+
+impl QueryLanguage {
+    /// The language with this code.
+    pub fn of_code(code: &str) -> Option<Self> {
+        let code: StrDeserializer<'_, Error> = code.into_deserializer();
+        Self::deserialize(code).ok()
+    }
 }
 
 impl From<QueryLanguage> for Language {

@@ -15,6 +15,7 @@ mod snippet;
 pub use self::{
     batch::{SearchBatchRequest, SearchBatchResponse},
     controls::{BoostOption, MAX_BOOSTS, RecencyOption, ThresholdOption, WeightsOption, choice},
+    language::{QueryLanguage, language},
     request::{AccentsOption, Mode, ResponseParts, SearchRequest},
     rerank::{RerankOption, RerankSchema},
     response::SearchResponse,
