@@ -117,6 +117,11 @@ impl QueryVectors {
         pending
     }
 
+    /// The longest wait of a query.
+    pub fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
     /// Whether the model of a space may be asked: not for some seconds after it has not answered in time.
     pub fn admits(&self, space: SpaceId) -> bool {
         self.0.pauses.admits(space)

@@ -1,9 +1,15 @@
 //! Collections whose vectors the server of a connection computes: indexed and searched by it, within its limits.
 
+use std::time::Duration;
+
+use nvisy_shared::{
+    lifecycle::Lifecycle,
+    queue::{EmbedQuery, EmbedReply, Queue},
+};
 use serde_json::{Value, json};
 
 use crate::support::{
-    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, embedding_response, part, wait_until,
+    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, embedding_response, model_response, part, wait_until,
 };
 
 struct Setup {
@@ -22,7 +28,10 @@ impl Setup {
 
     /// With settings of API and worker.
     async fn new_with(variables: &[(&str, &str)], settings: &Value) -> Self {
-        let app = TestApp::start_with_worker(variables).await;
+        Self::of(TestApp::start_with_worker(variables).await, settings).await
+    }
+
+    async fn of(app: TestApp, settings: &Value) -> Self {
         let ada = app.create_account("ada").await;
         let workspace = app.create_workspace(&ada, "Tidal energy").await;
         let server = ModelServer::start().await;
@@ -53,6 +62,14 @@ impl Setup {
     async fn upload(&self, name: &str, content: &str) -> String {
         let accepted = self.app.upload(&self.ada, &self.workspace, vec![part(name, content)]).await.expect(202);
         accepted["items"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The results of searches by vector in one request.
+    async fn search_all(&self, queries: impl Iterator<Item = String>) -> Vec<Value> {
+        let searches: Vec<Value> = queries.map(|query| json!({ "query": query, "mode": "vector" })).collect();
+        let body = json!({ "searches": searches });
+        let mut batch = self.app.post(&self.ada, &self.path("search/batch"), &body).await.expect(200);
+        batch["results"].as_array_mut().map(std::mem::take).unwrap()
     }
 
     async fn search(&self, query: &str) -> TestResponse {
@@ -146,6 +163,48 @@ async fn search_does_not_wait_for_a_connection_that_never_answers() {
     assert!(hybrid["degraded"].as_str().unwrap().contains("connection does not answer"), "{hybrid}");
     setup.server.release();
     setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn queries_of_a_batch_are_one_call_of_the_connection() {
+    let setup = Setup::new(&json!({})).await;
+    let before = setup.server.requests().len();
+    let results = setup.search_all((0..32).map(|number| format!("tide {number}"))).await;
+    assert!(results.len() == 32 && results.iter().all(|result| result["status"] == 200), "{results:?}");
+    let requests = setup.server.requests();
+    let texts = |request: &ModelRequest| request.body["input"].as_array().map_or(0, Vec::len);
+    assert_eq!(requests[before..].iter().map(texts).collect::<Vec<_>>(), [32]);
+    assert_eq!(setup.search("tide 31").await.expect(200)["hits"], json!([]));
+    assert_eq!(setup.server.requests().len(), before + 1, "the vectors are known");
+
+    // A query that the server rejects costs no other one its vector.
+    setup.server.respond(|request| match request.body["input"].to_string().contains("poison") {
+        true => model_response("400", "", r#"{"error":{"message":"this input is too long"}}"#),
+        false => embeddings(request),
+    });
+    let results = setup.search_all(["ebb", "poison", "flood"].into_iter().map(str::to_owned)).await;
+    let statuses: Vec<_> = results.iter().map(|result| result["status"].as_u64()).collect();
+    assert_eq!(statuses, [Some(200), Some(422), Some(200)], "{results:?}");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn worker_of_the_version_before_computes_the_vectors_of_a_batch() {
+    let setup = Setup::of(TestApp::start().await, &json!({})).await;
+    let config = setup.app.deployment.config(&[]);
+    let (queue, lifecycle) = (Queue::connect(&config.nats, &config.queue).await.unwrap(), Lifecycle::new());
+    // It reads one text of a request.
+    let answer = |query: EmbedQuery| async move {
+        if query.text == "poison" { EmbedReply::Rejected } else { EmbedReply::Vector(vec![0.6, 0.8, 0.0]) }
+    };
+    queue.answer_queries(&lifecycle, answer).await.unwrap();
+    wait_until("the worker answers", async || (setup.search("flood").await.status == 200).then_some(())).await;
+    let results = setup.search_all(["tide", "poison", "ebb"].into_iter().map(str::to_owned)).await;
+    let statuses: Vec<_> = results.iter().map(|result| result["status"].as_u64()).collect();
+    assert_eq!(statuses, [Some(200), Some(422), Some(200)], "{results:?}");
+    lifecycle.soft().cancel();
+    lifecycle.finish(Duration::from_secs(5)).await;
+    setup.app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]

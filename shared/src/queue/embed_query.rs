@@ -10,10 +10,7 @@ use crate::{
     lifecycle::Lifecycle,
 };
 
-/// How long a client waits for its query's vector.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A query whose vector is needed.
+/// Queries whose vectors are needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EmbedQuery {
@@ -23,15 +20,20 @@ pub struct EmbedQuery {
     pub space: SpaceId,
     /// The query.
     pub text: String,
+    /// Further ones. A worker of the version before ignores them, and answers with the vector of the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<String>,
 }
 
-/// The vector of a query, or why there is none.
+/// The vectors of queries, or why there are none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EmbedReply {
-    /// The vector, of length one.
+    /// The vector of a single query, of length one.
     Vector(Vec<f32>),
-    /// The server rejects the query itself.
+    /// The vectors of the first ones of several queries, as many as a message holds. `None`: the server rejects the query.
+    Vectors(Vec<Option<Vec<f32>>>),
+    /// The server rejects the first query.
     Rejected,
     /// The server is not available for this many seconds.
     Unavailable {
@@ -43,12 +45,12 @@ pub enum EmbedReply {
 }
 
 impl Queue {
-    /// Asks a worker for the vector of a query; `None`: no worker answers.
+    /// Asks a worker for the vectors of queries; `None`: no worker answers in time.
     ///
     /// # Errors
     /// When NATS does not work.
-    pub async fn embed_query(&self, query: &EmbedQuery) -> Result<Option<EmbedReply>, QueueError> {
-        self.ask(self.names.query_subject(), query, REQUEST_TIMEOUT).await
+    pub async fn embed_query(&self, query: &EmbedQuery, timeout: Duration) -> Result<Option<EmbedReply>, QueueError> {
+        self.ask(self.names.query_subject(), query, timeout).await
     }
 
     /// Answers queries until the soft stop.
@@ -64,5 +66,20 @@ impl Queue {
         F: Future<Output = EmbedReply> + Send + 'static,
     {
         self.answer(self.names.query_subject(), lifecycle, answer).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn single_query_has_the_form_that_other_versions_read() {
+        let single = json!({ "workspace": WorkspaceId::new(), "space": SpaceId::new(), "text": "tide" });
+        let query: EmbedQuery = serde_json::from_value(single.clone()).unwrap();
+        assert_eq!((query.text.as_str(), query.more.len()), ("tide", 0));
+        assert_eq!(serde_json::to_value(&query).unwrap(), single);
     }
 }

@@ -224,7 +224,7 @@ async fn find(
     for (space, quantisation) in spaces {
         let Some(served) = cx.spaces.get(space) else {
             // A space of a connection; that of a model which this worker does not have is searched by words.
-            let query = EmbedQuery { workspace, space, text: meaning(&query) };
+            let query = EmbedQuery { workspace, space, text: meaning(&query), more: Vec::new() };
             match embedding_connection::answer(cx.clone(), query).await {
                 EmbedReply::Vector(vector) => vectors.push(SpaceVector { space, quantisation, vector }),
                 reply => tracing::info!(?reply, "the query of a source is not compared in a space"),

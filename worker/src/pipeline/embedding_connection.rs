@@ -1,6 +1,6 @@
 //! Embeddings that the server of a connection computes, within the limits of the connection.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use nvisy_embed::{EmbedError, Embedded, Embedder, InputType};
 use nvisy_shared::{
@@ -165,10 +165,14 @@ impl EmbeddingConnection {
 
 /// How long a search waits after a failure that names no time, in seconds.
 const RETRY_SECONDS: u32 = 5;
+/// Bytes of the vectors of an answer: fewer than NATS allows in a message.
+const MAX_REPLY_BYTES: usize = 512 << 10;
+/// The most bytes of a number of a vector in JSON, with its comma.
+const NUMBER_BYTES: usize = 16;
 
-/// Answers a query of the API: credentials are opened in workers only.
+/// Answers queries of the API: credentials are opened in workers only.
 pub async fn answer(cx: Context, query: EmbedQuery) -> EmbedReply {
-    match vector(&cx, query).await {
+    match vectors(&cx, query).await {
         Ok(reply) => reply,
         Err(JobError::Blocked { reason, delay }) => EmbedReply::Unavailable { seconds: seconds(delay), reason },
         Err(JobError::Snooze { what, delay, .. }) => {
@@ -188,13 +192,20 @@ fn seconds(delay: Duration) -> u32 {
     u32::try_from(delay.as_secs()).unwrap_or(u32::MAX).max(1)
 }
 
-async fn vector(cx: &Context, EmbedQuery { workspace, space, text }: EmbedQuery) -> Result<EmbedReply, JobError> {
+async fn vectors(cx: &Context, query: EmbedQuery) -> Result<EmbedReply, JobError> {
+    let EmbedQuery { workspace, space, text, more } = query;
     let Some(space) = store::space::of_connection(&cx.db, workspace, space).await? else {
         let reason = "the space belongs to no connection of the workspace".to_owned();
         return Ok(EmbedReply::Unavailable { seconds: RETRY_SECONDS, reason });
     };
     let (embedder, connection) = EmbeddingConnection::open(cx, workspace, &space, Caller::SEARCH).await?;
-    let vectors = connection.embed(&embedder, InputType::Query, vec![text]).await?;
+    let is_single = more.is_empty();
+    let vector_bytes = NUMBER_BYTES * usize::from(space.space.spec.dimensions).max(1);
+    let texts = iter::once(text).chain(more).take((MAX_REPLY_BYTES / vector_bytes).max(1));
+    let vectors = connection.embed(&embedder, InputType::Query, texts.collect()).await?;
+    if !is_single {
+        return Ok(EmbedReply::Vectors(vectors.into_iter().map(Result::ok).collect()));
+    }
     Ok(match vectors.into_iter().next() {
         Some(Ok(vector)) => EmbedReply::Vector(vector),
         Some(Err(_)) | None => EmbedReply::Rejected,

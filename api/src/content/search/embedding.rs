@@ -1,21 +1,17 @@
 //! The vectors of queries.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
 use nvisy_embed::{EmbedError, to_unit_length};
 use nvisy_shared::{
     id::WorkspaceId,
     platform::Platform,
-    queue::{EmbedQuery, EmbedReply},
     store::{self, search::SpaceVector},
 };
 
-use super::scope::QuerySpace;
+use super::{scope::QuerySpace, worker_embedding::WorkerBatch};
 use crate::{http::extract::invalid_field, problem::Problem, query_vectors::PendingVector, state::State};
-
-/// Seconds after which a client repeats a search that no worker has answered.
-const NO_WORKER_SECONDS: u32 = 5;
 
 /// The vector of a request, if it fits the only space to search.
 pub async fn check_vector(
@@ -57,8 +53,8 @@ pub struct QueryEmbedding {
 enum Source {
     /// A model of this server, with its name.
     Model(String, PendingVector),
-    /// A worker, because the space is that of a connection.
-    Worker(EmbedQuery),
+    /// A worker, because the space is that of a connection: the vector at a place of a batch.
+    Worker(WorkerBatch, usize),
 }
 
 impl QueryEmbedding {
@@ -71,9 +67,10 @@ impl QueryEmbedding {
             let wanted: Vec<(usize, &str)> =
                 queries.iter().enumerate().filter(is_in).map(|(place, (_, text))| (place, text.as_str())).collect();
             let Some(served) = state.platform.spaces.get(space.id) else {
-                for (place, text) in wanted {
-                    let query = EmbedQuery { workspace, space: space.id, text: text.to_owned() };
-                    embeddings[place].parts.push((space, Source::Worker(query)));
+                let texts = wanted.iter().map(|(_, text)| (*text).to_owned()).collect();
+                let batch = WorkerBatch::new(state, workspace, space.id, texts);
+                for (in_batch, (place, _)) in wanted.into_iter().enumerate() {
+                    embeddings[place].parts.push((space, Source::Worker(batch.clone(), in_batch)));
                 }
                 continue;
             };
@@ -87,51 +84,15 @@ impl QueryEmbedding {
     }
 
     /// Waits for the vectors.
-    pub async fn finish(self, state: &State) -> Result<Vec<SpaceVector>, Problem> {
+    pub async fn finish(self) -> Result<Vec<SpaceVector>, Problem> {
         try_join_all(self.parts.into_iter().map(async |(space, source)| {
             let vector = match source {
                 Source::Model(model, pending) => pending.wait().await.map_err(|error| embed_problem(&model, error))?,
-                Source::Worker(query) => of_connection(state, query).await?,
+                Source::Worker(batch, place) => batch.vector(place).await?,
             };
             Ok(SpaceVector { space: space.id, quantisation: space.quantisation, vector: vector.to_vec() })
         }))
         .await
-    }
-}
-
-/// The vector of a query in the space of a connection.
-async fn of_connection(state: &State, query: EmbedQuery) -> Result<Arc<[f32]>, Problem> {
-    let (vectors, space, text) = (&state.query_vectors, query.space, query.text.clone());
-    if let Some(vector) = vectors.cached(space, &text) {
-        return Ok(vector);
-    }
-    let unanswered = || {
-        Problem::unavailable(NO_WORKER_SECONDS)
-            .detail("the server of the collection's connection does not answer; mode `text` works")
-    };
-    if !vectors.admits(space) {
-        return Err(unanswered());
-    }
-    let reply = vectors.in_time(space, ask_worker(&state.platform, query)).await;
-    let vector = Arc::<[f32]>::from(reply.map_err(|error| unanswered().caused_by(error))??);
-    vectors.insert(space, &text, Arc::clone(&vector));
-    Ok(vector)
-}
-
-async fn ask_worker(platform: &Platform, query: EmbedQuery) -> Result<Vec<f32>, Problem> {
-    match platform.queue.embed_query(&query).await {
-        Ok(Some(EmbedReply::Vector(vector))) => Ok(vector),
-        Ok(Some(EmbedReply::Rejected)) => {
-            Err(invalid_field("query", "is rejected by the embedding server of the collection's connection"))
-        }
-        Ok(Some(EmbedReply::Unavailable { seconds, reason })) => {
-            Err(Problem::unavailable(seconds).detail(format!("{reason}; mode `text` works")))
-        }
-        Ok(None) => {
-            Err(Problem::unavailable(NO_WORKER_SECONDS)
-                .detail("no worker computes the query's vector; mode `text` works"))
-        }
-        Err(error) => Err(Problem::unavailable(NO_WORKER_SECONDS).caused_by(error)),
     }
 }
 

@@ -17,6 +17,7 @@ mod similar;
 mod snapshots;
 mod synonyms;
 mod wire;
+mod worker_embedding;
 
 use apistos::web::{ServiceConfig, post, resource};
 

@@ -149,12 +149,12 @@ impl Prepared {
     }
 
     /// Adds the vectors of the query. A hybrid search whose model does not answer goes on by words, and says so.
-    pub(super) async fn embed(mut self, state: &State, embedding: QueryEmbedding) -> Result<Self, Problem> {
+    pub(super) async fn embed(mut self, embedding: QueryEmbedding) -> Result<Self, Problem> {
         if self.spaces.is_empty() {
             return Ok(self);
         }
         let began = Instant::now();
-        match embedding.finish(state).await {
+        match embedding.finish().await {
             Ok(vectors) => self.query.vectors = vectors,
             Err(problem) if self.query.mode == SearchMode::Hybrid && problem.is(Code::Unavailable) => {
                 tracing::warn!(error = &problem as &dyn std::error::Error, "a hybrid search is by words only");

@@ -42,7 +42,7 @@ pub async fn run_all(
         .collect();
     let embeddings = QueryEmbedding::request(state, workspace, &queries);
     let embedded =
-        prepared.into_iter().zip(embeddings).map(async |(prepared, embedding)| prepared?.embed(state, embedding).await);
+        prepared.into_iter().zip(embeddings).map(async |(prepared, embedding)| prepared?.embed(embedding).await);
     let mut found = Vec::new();
     for prepared in join_all(embedded).await {
         found.push(match prepared {

@@ -109,7 +109,7 @@ async fn embed(
 ) -> Result<(Vec<(String, Vec<SpaceVector>)>, usize), Problem> {
     let meanings: Vec<_> = batch.iter().map(|query| (spaces, meaning(query))).collect();
     let requested = QueryEmbedding::request(state, workspace, &meanings);
-    let vectors = join_all(requested.into_iter().map(|embedding| embedding.finish(state))).await;
+    let vectors = join_all(requested.into_iter().map(QueryEmbedding::finish)).await;
     let (mut embedded, mut rejected) = (Vec::new(), 0);
     for (query, vectors) in batch.iter().zip(vectors) {
         match vectors {
