@@ -171,9 +171,9 @@ pub async fn forget_obsolete(tx: &Tx, workspace: WorkspaceId, pipeline: Pipeline
          where n.workspace_id = {workspace} and n.pipeline_id = {pipeline} and not exists (
              select from pipeline p
              join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
-             cross join lateral jsonb_array_elements(v.definition->'nodes') node
-             where p.workspace_id = n.workspace_id and p.id = n.pipeline_id and node->>'type' = 'source.connection'
-                 and node->>'id' = n.node)"
+             cross join lateral jsonb_array_elements(v.definition->'nodes') source
+             where p.workspace_id = n.workspace_id and p.id = n.pipeline_id and source->>'type' = 'source.connection'
+                 and source->>'id' = n.node)"
     );
     sql::execute(tx, forget).await?;
     Ok(())
