@@ -121,7 +121,7 @@ impl NodeSpec for Partition {
     const GROUP: Group = Group::Read;
     const COST: Cost = Cost::Processor;
     const KEEPS_OUTPUT: bool = true;
-    const CODE_VERSION: u32 = 4;
+    const CODE_VERSION: u32 = 5;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Bytes, Flow::Document)
