@@ -74,6 +74,22 @@ pub fn archive_kind(head: &[u8], file_name: &str, declared: Option<&str>) -> Opt
     }
 }
 
+/// Whether the first bytes or the name of a zip container say that it is a document: of Office, OpenDocument, or a book. One whose
+/// list of parts is cut off does not say more.
+pub(super) fn looks_like_document(head: &[u8], file_name: &str, declared: Option<&str>) -> bool {
+    matches!(
+        sniff(head, file_name, declared),
+        MediaType::Docx
+            | MediaType::Pptx
+            | MediaType::Xlsx
+            | MediaType::Xlsb
+            | MediaType::Odt
+            | MediaType::Odp
+            | MediaType::Ods
+            | MediaType::Epub
+    )
+}
+
 /// The header of a tape archive: the sum of all its bytes, in octal digits, at this place of its 512 bytes.
 const TAR_HEADER: usize = 512;
 const TAR_SUM: std::ops::Range<usize> = 148..156;

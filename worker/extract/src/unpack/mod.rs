@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use budget::{Budgets, Limited};
 use each::Each;
+use kind::looks_like_document;
 pub use kind::{ArchiveKind, Compression, archive_kind};
 use stop::Stop;
 
@@ -110,7 +111,13 @@ impl Walk<'_> {
         (&*file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(|error| self.budgets.fault(&error))?;
         file.rewind().map_err(|error| self.budgets.fault(&error))?;
         match archive_kind(&head, &info.file_name, info.declared_type.as_deref()) {
-            Some(ArchiveKind::Zip) => self.zip(&mut io::BufReader::new(file), "", 1),
+            Some(ArchiveKind::Zip) => match self.zip(&mut io::BufReader::new(file), "", 1) {
+                // Nothing was sent. The reader of documents may recover the parts.
+                Err(Stop::Fault(_)) if looks_like_document(&head, &info.file_name, info.declared_type.as_deref()) => {
+                    Ok(false)
+                }
+                unpacked => unpacked,
+            },
             Some(ArchiveKind::Tar) => self.tar(file, "", 1).map(|()| true),
             Some(ArchiveKind::Compressed(kind)) => self.compressed(kind, file, &info.file_name, "", 1).map(|()| true),
             Some(ArchiveKind::SevenZip) => self.seven_zip(&mut io::BufReader::new(file), "", 1).map(|()| true),
@@ -199,15 +206,17 @@ impl Walk<'_> {
     fn content(&mut self, reader: &mut dyn Read, path: &str, depth: u32) -> Result<(), Stop> {
         let (head, end) = head(reader);
         let kind = archive_kind(&head, path, None).filter(|_| depth < self.limits.max_depth);
+        let is_document = kind == Some(ArchiveKind::Zip) && looks_like_document(&head, path, None);
         let mut whole = Cursor::new(head).chain(end).chain(reader);
         let inner = format!("{path}/");
         match kind {
             Some(ArchiveKind::Zip) => {
                 let bytes = self.held(&mut whole)?;
-                if !self.zip(&mut Cursor::new(bytes.as_slice()), &inner, depth + 1)? {
-                    self.send_member(&mut bytes.as_slice(), path)?;
-                }
-                Ok(())
+                let is_archive = match self.zip(&mut Cursor::new(bytes.as_slice()), &inner, depth + 1) {
+                    Err(Stop::Fault(_)) if is_document => false,
+                    unpacked => unpacked?,
+                };
+                if is_archive { Ok(()) } else { self.send_member(&mut bytes.as_slice(), path) }
             }
             Some(ArchiveKind::SevenZip) => {
                 let bytes = self.held(&mut whole)?;

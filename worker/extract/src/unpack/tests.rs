@@ -224,6 +224,24 @@ fn office_documents_are_no_archives() {
 }
 
 #[test]
+fn office_document_without_its_list_of_parts_is_no_archive() {
+    let parts: [(&str, &[u8]); 2] = [("word/document.xml", b"<w:document/>"), ("[Content_Types].xml", b"<Types/>")];
+    let docx = zip(&parts);
+    assert_eq!(unpacked("whole", &docx), Unpacked::NotAnArchive);
+    let cut = &docx[..docx.len() - 30];
+    assert_eq!(unpacked("upload", cut), Unpacked::NotAnArchive);
+    // The first bytes of others do not say it, but the name does.
+    let other = zip(&[("content.xml", b"<c/>")]);
+    assert_eq!(unpacked("a.ods", &other[..other.len() - 30]), Unpacked::NotAnArchive);
+    assert_eq!(unpacked("a.zip", &other[..other.len() - 30]), incomplete(&[], &[("", FileErrorKind::Corrupt)]));
+    // Within an archive it is a member as it is.
+    let outer = zip(&[("cut.docx", cut), ("last.txt", b"last")]);
+    let expected = vec![("cut.docx".to_owned(), cut.to_vec()), ("last.txt".to_owned(), b"last".to_vec())];
+    let limits = UnpackLimits { max_depth: 2, ..LIMITS };
+    assert_eq!(unpack_within("a.zip", &outer, limits, 64 << 20), Unpacked::Members(expected));
+}
+
+#[test]
 fn attachments_of_a_mail_are_its_members() {
     let mail = "From: a@example.org\r\nTo: b@example.org\r\nSubject: Plans\r\nMIME-Version: 1.0\r\n\
         Content-Type: multipart/mixed; boundary=\"x\"\r\n\r\n\

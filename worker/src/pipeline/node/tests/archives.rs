@@ -64,6 +64,17 @@ async fn unpack_stores_members_and_passes_other_files() {
 }
 
 #[tokio::test]
+async fn office_document_that_is_cut_short_is_left_to_its_reader() {
+    let fixture = Fixture::new().await;
+    let docx = zip(&[("word/document.xml", b"<w:document/>"), ("[Content_Types].xml", b"<Types/>")]);
+    let cut = fixture.file("plan.docx", "application/zip", &docx[..docx.len() - 30]).await;
+    let output = fixture.run("unpack", json!({}), &cut, Elements::Bytes(vec![cut.content.clone()])).await.unwrap();
+    assert_eq!(texts(&output.ports[1]), ["plan.docx"]);
+    assert!(output.effects.is_empty(), "{:?}", output.effects);
+    fixture.close().await;
+}
+
+#[tokio::test]
 async fn bad_member_of_an_archive_fails_alone() {
     let fixture = Fixture::new().await;
     let archive = fixture.file("a.zip", "application/zip", &damaged_archive()).await;
