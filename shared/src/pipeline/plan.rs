@@ -42,7 +42,7 @@ pub enum Start {
     Join,
 }
 
-/// A node of a plan.
+/// A step of a node. A node has one in several segments where it takes members of files as well as files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The node's id.
@@ -80,6 +80,18 @@ pub struct Port {
 }
 
 impl Plan {
+    /// The first step of each node.
+    pub fn nodes(&self) -> impl Iterator<Item = &Step> {
+        self.nodes_in(0..self.segments.len())
+    }
+
+    /// The first step in these segments of each node that has one.
+    pub fn nodes_in(&self, segments: impl IntoIterator<Item = usize>) -> impl Iterator<Item = &Step> {
+        let mut known = BTreeSet::new();
+        let steps = segments.into_iter().flat_map(move |segment| &self.segments[segment].steps);
+        steps.filter(move |step| known.insert(step.id.as_str()))
+    }
+
     /// The outputs of other segments that segment `index` takes.
     #[must_use]
     pub fn inputs(&self, index: usize) -> BTreeSet<Origin> {

@@ -21,7 +21,7 @@ pub fn missing(
     connections: &BTreeSet<ConnectionId>,
 ) -> Vec<Problem> {
     let mut problems = Problems::default();
-    for step in compiled.plan.segments.iter().flat_map(|segment| &segment.steps) {
+    for step in compiled.plan.nodes() {
         if let Some(connection) = step.settings.connection().filter(|connection| !connections.contains(connection)) {
             let (message, remedy) = (format!("there is no connection {connection}"), "create it, or name another one");
             problems.of(&step.id).add(ProblemCode::UnknownConnection, "connection", message, remedy);
@@ -61,8 +61,7 @@ pub fn followed(compiled: &Compiled) -> impl Iterator<Item = &str> {
 
 /// The sources that start after another pipeline, and its name.
 fn follows(compiled: &Compiled) -> impl Iterator<Item = (&str, &str)> {
-    let steps = compiled.plan.segments.iter().flat_map(|segment| &segment.steps);
-    steps.filter_map(|step| match &step.settings {
+    compiled.plan.nodes().filter_map(|step| match &step.settings {
         Settings::SourceFiles(source) => match &source.trigger {
             Trigger::After(after) => Some((step.id.as_str(), after.pipeline.as_str())),
             _ => None,

@@ -53,7 +53,7 @@ impl Handler for RunSegment {
         // A preview comes through all segments in one job.
         let plan = &open.plan.plan;
         let segments = if item.preview { reachable(plan, item.entry) } else { BTreeSet::from([self.segment]) };
-        let steps: Vec<_> = segments.iter().flat_map(|&segment| &plan.segments[segment].steps).collect();
+        let steps: Vec<_> = plan.nodes_in(segments).collect();
         limits::admit(cx, claim, &item, &steps).await?;
         let item = if self.segment == item.entry {
             write_in_tx(cx, claim, || {

@@ -50,7 +50,7 @@ pub async fn refresh_cost(
 
 /// The connections that nodes of a plan ask, once for each node.
 fn asked(plan: &Plan) -> impl Iterator<Item = ConnectionId> {
-    plan.segments.iter().flat_map(|segment| &segment.steps).filter_map(|step| match step.settings {
+    plan.nodes().filter_map(|step| match step.settings {
         Settings::SourceConnection(_) | Settings::SinkConnection(_) => None,
         _ => step.settings.connection(),
     })

@@ -1,12 +1,12 @@
 //! Random graphs: valid ones compile to a plan that holds them, and damaged ones give problems that name the place.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::pipeline::port::Flow;
+use crate::pipeline::port::{Border, Flow};
 
 /// A node with its settings, and the flow and name of each output.
 struct Made {
@@ -83,38 +83,55 @@ fn valid_graph() -> impl Strategy<Value = Value> {
     })
 }
 
+/// The segments that an item comes through which enters at one of them. Members of its file are other items.
+fn item_segments(plan: &Plan, entry: usize) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::from([entry]);
+    for segment in entry + 1..plan.segments.len() {
+        let is_reached = plan.inputs(segment).iter().any(|origin| {
+            let ports = plan.segments[origin.segment].steps[origin.step].settings.ports();
+            reached.contains(&origin.segment) && ports.outputs[origin.output].border != Some(Border::Items)
+        });
+        if is_reached {
+            reached.insert(segment);
+        }
+    }
+    reached
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn valid_graph_compiles_and_each_node_is_in_one_segment(json in valid_graph()) {
+    fn valid_graph_compiles_and_item_comes_through_one_step_of_each_node(json in valid_graph()) {
         let Compiled { definition, plan } = match compile(&json) {
             Ok(compiled) => compiled,
             Err(error) => return Err(TestCaseError::fail(format!("{error}: {json}"))),
         };
         prop_assert_eq!(&definition.to_json(), &json);
-        let mut places = HashMap::new();
         for (segment, of) in plan.segments.iter().enumerate() {
             for (step, node) in of.steps.iter().enumerate() {
-                prop_assert!(places.insert(node.id.clone(), (segment, step)).is_none(), "{} is there twice", node.id);
                 for origin in &node.origins {
                     let before = (origin.segment, origin.step);
                     prop_assert!(before < (segment, step), "{} runs before its input", node.id);
                 }
             }
         }
-        prop_assert_eq!(places.len(), definition.nodes.len());
-        let mut edges: Vec<(String, String)> = Vec::new();
+        prop_assert_eq!(plan.nodes().count(), definition.nodes.len());
+        let mut edges: BTreeSet<(String, String)> = BTreeSet::new();
         for step in plan.segments.iter().flat_map(|segment| &segment.steps) {
             edges.extend(step.origins.iter().map(|origin| (plan.output_name(*origin), step.id.clone())));
         }
-        let mut expected: Vec<_> = definition.edges.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect();
-        edges.sort();
-        expected.sort();
+        let expected: BTreeSet<_> = definition.edges.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect();
         prop_assert_eq!(edges, expected, "the plan has the edges of the definition");
         for index in 0..plan.segments.len() {
             prop_assert!(plan.inputs(index).iter().all(|origin| origin.segment < index));
             prop_assert!(plan.exports(index).iter().all(|origin| origin.segment == index));
+            let mut known = BTreeSet::new();
+            for segment in item_segments(&plan, index) {
+                for step in &plan.segments[segment].steps {
+                    prop_assert!(known.insert(&step.id), "an item comes through {} twice", step.id);
+                }
+            }
         }
     }
 

@@ -149,6 +149,52 @@ fn members_of_archives_begin_a_segment_and_other_files_do_not() {
 }
 
 #[test]
+fn members_and_other_files_have_a_step_each_until_a_border() {
+    let json = graph(
+        &[
+            node("a", "source.files"),
+            node("open", "unpack"),
+            node("inner", "unpack"),
+            node("read", "partition"),
+            node("cut", "chunk.section"),
+            node("vec", "embed"),
+            node("out", "sink.collection"),
+            json!({ "id": "file", "type": "sink.file", "suffix": ".txt" }),
+        ],
+        &[
+            "a open",
+            "open.members inner",
+            "open.else read",
+            "inner.members read",
+            "inner.else read",
+            "read cut",
+            "cut vec",
+            "vec out",
+            "read file",
+        ],
+    );
+    let ids = |ids: &str| ids.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(
+        segments(&json),
+        [
+            (Start::Source, ids("a open read cut file")),
+            (Start::Items, ids("inner read cut file")),
+            (Start::Items, ids("read cut file")),
+            (Start::Units, ids("vec out")),
+        ]
+    );
+    let plan = compile(&json).unwrap().plan;
+    let shown = render::to_json(&plan);
+    assert_eq!(shown["segments"][2]["inputs"], json!(["inner.members"]));
+    assert_eq!(shown["segments"][3]["inputs"], json!(["cut"]));
+    let text = render::to_mermaid(&plan);
+    assert!(
+        text.contains("n_open -->|\"else: bytes\"| n_read") && text.contains("s1_cut ==>|\"chunks\"| n_vec"),
+        "{text}"
+    );
+}
+
+#[test]
 fn file_behind_units_is_written_when_all_of_them_are_done() {
     let json = graph(
         &[
