@@ -160,13 +160,13 @@ async fn archive_of_archives_of_archives_is_too_large() {
 }
 
 #[tokio::test]
-async fn mail_within_mails_is_one_member() {
+async fn mails_within_mails_are_members_to_the_depth() {
     let mail = files::nested_mail(1_000);
     let found = members("a.eml", mail.as_bytes(), &ExtractLimits::default()).await.expect("members");
     let found = found.expect("a mail");
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].0, "attachment-1.eml");
-    assert!((1..mail.len()).contains(&found[0].1), "{found:?}");
+    let paths: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["attachment-1.eml", "attachment-1.eml/attachment-1.eml"]);
+    assert!((1..found[0].1).contains(&found[1].1) && found[0].1 < mail.len(), "{found:?}");
 }
 
 #[tokio::test]

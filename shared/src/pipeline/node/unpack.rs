@@ -20,7 +20,7 @@ pub struct Unpack {
     /// The largest number of members of one file; a file with more fails.
     #[schemars(range(min = 1, max = 10000))]
     pub max_members: u32,
-    /// How deep archives within archives are unpacked.
+    /// How deep archives and mails within archives and mails are unpacked.
     #[schemars(range(min = 1, max = 5))]
     pub max_depth: u32,
 }

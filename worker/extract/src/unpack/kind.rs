@@ -50,6 +50,17 @@ const SIGNATURES: [(&[u8], ArchiveKind); 7] = [
     (&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1], ArchiveKind::Outlook),
 ];
 
+/// The parts that make a zip container a document: of Office Open XML, and of OpenDocument and EPUB.
+pub(super) const DOCUMENT_PARTS: [&str; 2] = ["[Content_Types].xml", "mimetype"];
+
+/// The name of the first part of a zip container, behind the lengths in its header.
+fn first_part(head: &[u8]) -> Option<&[u8]> {
+    const LENGTH: std::ops::Range<usize> = 26..28;
+    const NAME: usize = 30;
+    let length = head.strip_prefix(b"PK\x03\x04").and(head.get(LENGTH))?;
+    head.get(NAME..NAME + usize::from(u16::from_le_bytes(length.try_into().ok()?)))
+}
+
 /// The first bytes of the blocks of bzip2: of content, and of none.
 const BZIP2_BLOCKS: [&[u8]; 2] = [&[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90]];
 
@@ -58,7 +69,8 @@ const BZIP2_BLOCKS: [&[u8]; 2] = [&[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], &[0x17,
 #[must_use]
 pub fn archive_kind(head: &[u8], file_name: &str, declared: Option<&str>) -> Option<ArchiveKind> {
     if let Some((_, kind)) = SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)) {
-        return Some(*kind);
+        // Most documents say at once that they are no archives.
+        return Some(*kind).filter(|_| !DOCUMENT_PARTS.iter().any(|part| first_part(head) == Some(part.as_bytes())));
     }
     // After the size of the blocks.
     if head.starts_with(b"BZh") && BZIP2_BLOCKS.iter().any(|block| head[3..].get(1..7) == Some(block)) {
@@ -121,10 +133,17 @@ mod tests {
         new.set_cksum();
         let mut other = *old.as_bytes();
         other[1] = b'x';
+        let part = |name: &str| {
+            let length = u16::try_from(name.len()).unwrap().to_le_bytes();
+            [b"PK\x03\x04".as_slice(), &[0; 22], &length, &[0; 2], name.as_bytes(), b"<Types/>"].concat()
+        };
         let mailbox = b"From a Sat\nFrom: a\nSubject: b\nDate: c\n\nx";
         for (head, name, declared, kind) in [
             (b"PK\x03\x04rest".as_slice(), "a.pdf", None, Some(ArchiveKind::Zip)),
             (b"PK\x05\x06", "empty.zip", None, Some(ArchiveKind::Zip)),
+            (&part("mimetype"), "a.zip", None, None),
+            (&part("[Content_Types].xml"), "noext", None, None),
+            (&part("mimetypes.txt"), "a.zip", None, Some(ArchiveKind::Zip)),
             (&[0x1F, 0x8B, 0x08, 0], "noext", None, Some(ArchiveKind::Compressed(Compression::Gzip))),
             (b"BZh91AY&SYrest", "a", None, Some(ArchiveKind::Compressed(Compression::Bzip2))),
             (b"BZh9 is a text", "a", None, None),

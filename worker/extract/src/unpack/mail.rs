@@ -6,7 +6,7 @@ use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders, mailbox::mbo
 
 use super::{each::Each, stop::Stop};
 
-/// Calls `member` with the content and name of each attachment of a mail. A mail within the mail is one of them, as it is.
+/// Calls `member` with the content and name of each attachment of a mail. A mail within the mail is one of them.
 pub(super) fn each(mail: &[u8], member: &mut Each<'_>) -> Result<(), Stop> {
     let mail = MessageParser::default().parse(mail).ok_or_else(Stop::no_mail)?;
     attachments(&mail, member)

@@ -37,7 +37,8 @@ const MESSAGE_BYTES: usize = 64 * 1024;
 pub struct UnpackLimits {
     /// Members. More is `too_large`.
     pub max_members: u32,
-    /// How deep archives within archives are unpacked; deeper ones are members as they are. 1: only the file itself.
+    /// How deep archives and mails within archives and mails are unpacked; deeper ones are members as they are. 1: only the file
+    /// itself.
     pub max_depth: u32,
 }
 
@@ -122,7 +123,11 @@ impl Walk<'_> {
             Some(ArchiveKind::Compressed(kind)) => self.compressed(kind, file, &info.file_name, "", 1).map(|()| true),
             Some(ArchiveKind::SevenZip) => self.seven_zip(&mut io::BufReader::new(file), "", 1).map(|()| true),
             Some(ArchiveKind::Outlook) => self.outlook(file),
-            Some(kind @ (ArchiveKind::Mail | ArchiveKind::Mailbox)) => self.mail(file, kind).map(|()| true),
+            Some(kind @ (ArchiveKind::Mail | ArchiveKind::Mailbox)) => {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).map_err(|error| self.budgets.fault(&error))?;
+                self.attachments(&bytes, kind, "", 1)
+            }
             None => Ok(false),
         }
     }
@@ -166,13 +171,14 @@ impl Walk<'_> {
         outlook::each(io::BufReader::new(file), &budgets, &mut |content, name| self.member(content, name, "", 1))
     }
 
-    fn mail(&mut self, file: &mut File, kind: ArchiveKind) -> Result<(), Stop> {
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| self.budgets.fault(&error))?;
-        let member: &mut Each<'_> = &mut |content, name| self.member(content, name, "", 1);
+    /// The attachments of a mail, or of all mails of a mailbox. An OLE container without a mail has none: false.
+    fn attachments(&mut self, bytes: &[u8], kind: ArchiveKind, within: &str, depth: u32) -> Result<bool, Stop> {
+        let budgets = Rc::clone(&self.budgets);
+        let member: &mut Each<'_> = &mut |content, name| self.member(content, name, within, depth);
         match kind {
-            ArchiveKind::Mailbox => mail::each_of_mailbox(&bytes, member),
-            _ => mail::each(&bytes, member),
+            ArchiveKind::Outlook => outlook::each(Cursor::new(bytes), &budgets, member),
+            ArchiveKind::Mailbox => mail::each_of_mailbox(bytes, member).map(|()| true),
+            _ => mail::each(bytes, member).map(|()| true),
         }
     }
 
@@ -224,14 +230,21 @@ impl Walk<'_> {
             }
             Some(ArchiveKind::Tar) => self.tar(&mut whole, &inner, depth + 1),
             Some(ArchiveKind::Compressed(kind)) => self.compressed(kind, &mut whole, path, &inner, depth + 1),
-            // A mail within an archive is a member: its text would be lost otherwise.
-            Some(ArchiveKind::Mail | ArchiveKind::Mailbox | ArchiveKind::Outlook) | None => {
-                self.send_member(&mut whole, path)
+            // The text of a mail is in the mail itself, which is a member, too.
+            Some(kind @ (ArchiveKind::Mail | ArchiveKind::Mailbox | ArchiveKind::Outlook)) => {
+                let bytes = self.held(&mut whole)?;
+                self.send_member(&mut bytes.as_slice(), path)?;
+                match self.attachments(&bytes, kind, &inner, depth + 1) {
+                    // The reader of the mail says what is wrong with it.
+                    Ok(_) | Err(Stop::Fault(_)) => Ok(()),
+                    Err(stop) => Err(stop),
+                }
             }
+            None => self.send_member(&mut whole, path),
         }
     }
 
-    /// All bytes of an archive that is read from its end, within the limit of expanded bytes.
+    /// All bytes of an archive that is read from its end, or of a mail, within the limit of expanded bytes.
     fn held(&self, reader: &mut dyn Read) -> Result<Vec<u8>, Stop> {
         let mut bytes = Vec::new();
         let read = Limited::new(reader, &self.budgets.expanded).read_to_end(&mut bytes);

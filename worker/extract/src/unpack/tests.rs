@@ -261,6 +261,37 @@ fn attachments_of_a_mail_are_its_members() {
 }
 
 #[test]
+fn mails_within_archives_and_mails_have_their_attachments_behind_them() {
+    let attached = |parts: &str| {
+        format!(
+            "From: a@example.org\r\nSubject: Outer\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/mixed; boundary=\"o\"\r\n\r\n{parts}--o--\r\n"
+        )
+    };
+    let inner = "From: c@example.org\r\nSubject: Inner\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=\"i\"\r\n\r\n--i\r\nContent-Type: text/plain\r\n\r\nInner text.\r\n\
+        --i\r\nContent-Type: text/csv\r\nContent-Disposition: attachment; filename=\"a.csv\"\r\n\r\n1,2\r\n--i--\r\n";
+    let mail = attached(&format!("--o\r\nContent-Type: message/rfc822\r\n\r\n{inner}"));
+    let paths = |name: &str, content: &[u8], max_depth: u32| match unpack_within(
+        name,
+        content,
+        UnpackLimits { max_depth, ..LIMITS },
+        64 << 20,
+    ) {
+        Unpacked::Members(members) => members.into_iter().map(|(path, _)| path).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(paths("a.eml", mail.as_bytes(), 1), ["attachment-1.eml"]);
+    assert_eq!(paths("a.eml", mail.as_bytes(), 2), ["attachment-1.eml", "attachment-1.eml/a.csv"]);
+    let zip = zip(&[("m/a.eml", mail.as_bytes()), ("b.txt", b"last")]);
+    assert_eq!(paths("a.zip", &zip, 2), ["m/a.eml", "m/a.eml/attachment-1.eml", "b.txt"]);
+    assert_eq!(
+        paths("a.zip", &zip, 3),
+        ["m/a.eml", "m/a.eml/attachment-1.eml", "m/a.eml/attachment-1.eml/a.csv", "b.txt"]
+    );
+}
+
+#[test]
 fn too_many_members_are_too_large() {
     let parts: Vec<_> = (0..4).map(|number| (["a", "b", "c", "d"][number], b"x".as_slice())).collect();
     let limits = UnpackLimits { max_members: 3, max_depth: 2 };

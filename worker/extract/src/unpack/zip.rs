@@ -9,12 +9,10 @@ use super::{
     budget::{Budgets, LimitedMember},
     compressed,
     each::Each,
+    kind::DOCUMENT_PARTS,
     stop::Stop,
 };
 use crate::formats::compression_limit;
-
-/// The parts that make a container a document: of Office Open XML, and of OpenDocument and EPUB.
-const DOCUMENT_PARTS: [&str; 2] = ["[Content_Types].xml", "mimetype"];
 
 /// A source of bytes with positions.
 pub(super) trait Source: Read + Seek {}
