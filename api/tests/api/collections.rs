@@ -55,7 +55,7 @@ impl Setup {
         let id = self.get(&pipelines).await.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
         let path = format!("{pipelines}/{id}");
         let mut definition = self.get(&path).await.expect(200)["definition"].take();
-        definition["nodes"][4]["collection"] = json!(collection);
+        definition["nodes"][5]["collection"] = json!(collection);
         self.patch(&path, json!({ "definition": definition }), None).await.expect(200);
     }
 

@@ -174,7 +174,7 @@ async fn index_into(app: &TestApp, ada: &TestAccount, workspace: &str, collectio
     let list = app.get(ada, &format!("{workspace}/pipelines")).await.expect(200);
     let path = format!("{workspace}/pipelines/{}", list["items"][0]["id"].as_str().unwrap());
     let mut definition = app.get(ada, &path).await.expect(200)["definition"].take();
-    definition["nodes"][4]["collection"] = json!(collection);
+    definition["nodes"][5]["collection"] = json!(collection);
     app.patch(ada, &path, &json!({ "definition": definition })).await.expect(200);
 }
 

@@ -139,6 +139,7 @@ mod text_nodes;
 mod tls;
 mod triggers;
 mod upload_fields;
+mod uploaded_archives;
 mod vector_targets;
 mod version_skew;
 mod web_examples;

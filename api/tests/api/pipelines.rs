@@ -278,7 +278,7 @@ async fn upload_follows_the_changed_chunk_settings_of_the_builtin_pipeline() {
     };
     let before = chunks("before.txt").await;
     let mut definition = setup.get(&path).await.expect(200)["definition"].take();
-    definition["nodes"][2]["maxTokens"] = json!(32);
+    definition["nodes"][3]["maxTokens"] = json!(32);
     assert_eq!(setup.patch(&path, json!({ "definition": definition }), None).await.expect(200)["version"], 2);
     let after = chunks("after.txt").await;
     assert!(after > 2 * before, "{before} chunks, then {after}");

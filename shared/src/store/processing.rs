@@ -29,6 +29,8 @@ pub struct VersionFacts {
     pub sha256: Vec<u8>,
     /// The media type of the content where it was read, otherwise the declared one.
     pub media_type: String,
+    /// Whether the content was read.
+    pub is_read: bool,
     /// The media type given with the upload.
     pub declared_type: String,
     pub page_count: Option<i32>,
@@ -39,7 +41,8 @@ pub async fn facts(conn: &impl Conn, workspace: WorkspaceId, version: VersionId)
     let facts = raw_sql!(
         Postgres,
         "select v.file_id, v.id as version_id, f.name, f.tags, f.metadata, f.external_id, v.created_at, v.blob_id, v.bytes,
-             v.sha256, v.media_type, coalesce(v.declared_type, v.media_type) as declared_type, v.page_count
+             v.sha256, v.media_type, v.text_blob_id is not null as is_read,
+             coalesce(v.declared_type, v.media_type) as declared_type, v.page_count
          from file_version v join file f on f.workspace_id = v.workspace_id and f.id = v.file_id
          where v.workspace_id = {workspace} and v.id = {version}"
     );

@@ -289,8 +289,9 @@ fn file() -> FileFacts {
         origin: Arc::default(),
         staged: None,
     };
-    let variables = json!({ "name": "a.txt", "mediaType": "text/plain", "size": 1, "tags": [] });
-    FileFacts { id: FileId::new(), content, variables, metadata: Map::new(), key: ContentKey([0; 32]) }
+    let declared = json!({ "name": "a.txt", "mediaType": "text/plain", "size": 1, "tags": [] });
+    let (metadata, declared_key) = (Map::new(), ContentKey([0; 32]));
+    FileFacts { id: FileId::new(), content, declared, found: Default::default(), metadata, declared_key }
 }
 
 fn element(document: &Document) -> DocumentElement {

@@ -87,6 +87,8 @@ pub struct FoundProperties {
     pub media_type: String,
     /// The number of pages, where there are pages.
     pub page_count: Option<u32>,
+    /// Whether it has read the content.
+    pub is_read: bool,
 }
 
 impl FileFacts {
@@ -112,7 +114,7 @@ impl FileFacts {
         }
         let declared_key = ContentKey::of([declared.to_string().as_bytes(), facts.metadata.to_string().as_bytes()]);
         let page_count = facts.page_count.and_then(|pages| u32::try_from(pages).ok());
-        let found = FoundProperties { media_type: facts.media_type, page_count };
+        let found = FoundProperties { media_type: facts.media_type, page_count, is_read: facts.is_read };
         let metadata = match facts.metadata {
             Json::Object(metadata) => metadata,
             _ => Map::new(),
@@ -123,7 +125,7 @@ impl FileFacts {
     /// Takes over what `partition` has found out, if that is its write.
     pub fn learn(&mut self, effect: &Effect) {
         if let Effect::Extraction { media_type, page_count, .. } = effect {
-            self.found = FoundProperties { media_type: media_type.clone(), page_count: *page_count };
+            self.found = FoundProperties { media_type: media_type.clone(), page_count: *page_count, is_read: true };
         }
     }
 

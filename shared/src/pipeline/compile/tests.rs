@@ -3,11 +3,18 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::pipeline::{
-    builtin, diff, node,
-    plan::Start,
-    problem::{Problem, ProblemCode},
-    references, render, schema,
+use crate::{
+    domain::run::Units,
+    id::ArtifactId,
+    pipeline::{
+        builtin,
+        content_key::ContentKey,
+        diff, node,
+        plan::Start,
+        problem::{Problem, ProblemCode},
+        progress::{Progress, StoredOutput},
+        references, render, schema,
+    },
 };
 
 mod mistakes;
@@ -69,23 +76,44 @@ fn set(mut json: Value, pointer: &str, value: Value) -> Value {
 }
 
 #[test]
-fn builtin_pipeline_starts_a_segment_at_embedding() {
+fn builtin_pipeline_starts_a_segment_at_members_and_at_embedding() {
     let compiled = compile_definition(&builtin::definition(None, 0)).unwrap();
     let plan = &compiled.plan;
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         segments(&compiled.definition.to_json()),
         [
-            (Start::Source, vec!["upload".to_owned(), "partition".to_owned(), "chunk".to_owned()]),
-            (Start::Units, vec!["embed".to_owned(), "index".to_owned()]),
+            (Start::Source, ids(&["upload", "unpack", "partition", "chunk"])),
+            (Start::Items, ids(&["partition", "chunk"])),
+            (Start::Units, ids(&["embed", "index"])),
         ]
     );
-    assert_eq!((plan.stage(0), plan.stage(1)), ("upload", "embed"));
-    assert_eq!((plan.segments[0].lane.name(), plan.segments[1].lane.name()), ("extract", "model"));
-    assert_eq!(plan.after(0).collect::<Vec<_>>(), [1]);
-    assert_eq!(plan.after(1).count(), 0);
-    assert_eq!(plan.exports(0), plan.inputs(1));
+    assert_eq!((plan.stage(0), plan.stage(1), plan.stage(2)), ("upload", "partition", "embed"));
+    let lanes: Vec<_> = plan.segments.iter().map(|segment| segment.lane.name()).collect();
+    assert_eq!(lanes, ["extract", "extract", "model"]);
+    assert_eq!(plan.after(0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(plan.after(1).collect::<Vec<_>>(), [2]);
+    assert_eq!(plan.after(2).count(), 0);
     let collections = [builtin::NAME.to_owned()].into();
     assert_eq!(references::missing(&compiled, &collections, &collections, &BTreeSet::new()), []);
+}
+
+#[test]
+fn file_that_is_no_archive_has_no_job_for_members() {
+    let plan = compile_definition(&builtin::definition(None, 0)).unwrap().plan;
+    let run = |entry: usize| {
+        let (mut progress, first) = Progress::begin(entry);
+        // What the chunker gives crosses to the segment of the model.
+        let chunks = plan.inputs(2).into_iter().find(|origin| origin.segment == entry).unwrap();
+        let stored = StoredOutput { artifact: ArtifactId::new(), elements: 3, key: ContentKey([7; 32]) };
+        progress.outputs.insert(chunks, stored);
+        progress.advance(first.segment, first.units);
+        let next: Vec<_> = progress.start_ready(&plan, entry, |_| 8).iter().map(|job| job.segment).collect();
+        progress.advance(2, Some(Units { first: 0, end: 3 }));
+        (next, progress.is_complete(&plan, entry))
+    };
+    assert_eq!(run(0), (vec![2], true));
+    assert_eq!(run(1), (vec![2], true), "a member");
 }
 
 #[test]

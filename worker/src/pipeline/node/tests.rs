@@ -80,7 +80,7 @@ impl Fixture {
             staged: None,
         };
         let declared = json!({ "name": name, "mediaType": media_type, "size": blob.bytes, "tags": [] });
-        let found = FoundProperties { media_type: media_type.to_owned(), page_count: None };
+        let found = FoundProperties { media_type: media_type.to_owned(), page_count: None, is_read: false };
         let metadata = Map::from_iter([("state".to_owned(), json!("final"))]);
         FileFacts { id: FileId::new(), content, declared, found, metadata, declared_key: ContentKey([0; 32]) }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use futures::stream;
-use nvisy_extract::{ArchiveKind, Member, Members, UnpackLimits, archive_kind};
+use nvisy_extract::{ArchiveKind, MediaType, Member, Members, UnpackLimits, archive_kind};
 use nvisy_shared::pipeline::node::unpack::Unpack;
 
 use super::{
@@ -28,6 +28,10 @@ impl Behaviour for Unpack {
         // A file that came on two ways has its members once.
         let mut unpacked = HashSet::new();
         for mut file in files {
+            if is_read_whole(call, &file) {
+                others.push(file);
+                continue;
+            }
             let staged = call.stage(&file).await?;
             let kind = archive_kind(&head(&staged)?, &file.name, Some(&file.media_type));
             let is_archive = match kind {
@@ -54,6 +58,14 @@ impl Behaviour for Unpack {
         let ports = vec![Elements::Bytes(Vec::new()), Elements::Bytes(others)];
         Ok(Output { ports, effects: members, ..Output::default() })
     }
+}
+
+/// Whether the file was read before, and is no mail: then all of it is in its text, and its content need not be fetched.
+fn is_read_whole(call: &Call<'_>, file: &FileElement) -> bool {
+    let mails = [MediaType::Mail, MediaType::Mailbox, MediaType::Outlook];
+    let found = &call.file.found;
+    let is_read = found.is_read && file.blob == call.file.content.blob;
+    is_read && mails.iter().all(|mail| mail.as_str() != found.media_type)
 }
 
 /// Stores the members of a file and adds an effect for each, also for those that cannot be read. False: it is no archive.

@@ -128,7 +128,7 @@ fn slots_cannot_multiply_edges_beyond_the_limit() {
 fn collections_and_pipelines_that_do_not_exist_are_named() {
     let default = builtin::definition(None, 0).to_json();
     let after = set(default.clone(), "/nodes/0/trigger", json!({ "after": { "pipeline": "first" } }));
-    let json = set(after, "/nodes/4/collection", json!("other"));
+    let json = set(after, "/nodes/5/collection", json!("other"));
     let missing = |collections: &[&str], pipelines: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let found =

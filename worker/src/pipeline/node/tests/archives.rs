@@ -64,6 +64,25 @@ async fn unpack_stores_members_and_passes_other_files() {
 }
 
 #[tokio::test]
+async fn file_that_was_read_before_is_not_fetched_unless_it_is_a_mail() {
+    let fixture = Fixture::new().await;
+    let mut note = fixture.file("note.txt", "text/plain", b"words").await;
+    note.found.is_read = true;
+    let mail = b"From: a@example.org\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nHello\r\n--x\r\n\
+                 Content-Type: text/plain; name=a.txt\r\nContent-Disposition: attachment\r\n\r\nwords\r\n--x--\r\n";
+    let mut mail = fixture.file("m.eml", "message/rfc822", mail).await;
+    mail.found.is_read = true;
+    for (file, is_fetched) in [(&note, false), (&mail, true)] {
+        let input = Elements::Bytes(vec![file.content.clone()]);
+        let output = fixture.run("unpack", json!({}), file, input).await.unwrap();
+        let Elements::Bytes(others) = &output.ports[1] else { panic!("files") };
+        assert_eq!((others.len(), others[0].staged.is_some()), (1, is_fetched));
+        assert_eq!(output.effects.len(), usize::from(is_fetched), "{:?}", output.effects);
+    }
+    fixture.close().await;
+}
+
+#[tokio::test]
 async fn office_document_that_is_cut_short_is_left_to_its_reader() {
     let fixture = Fixture::new().await;
     let docx = zip(&[("word/document.xml", b"<w:document/>"), ("[Content_Types].xml", b"<Types/>")]);
