@@ -1,4 +1,5 @@
-//! Archives and mails that are uploaded to a new workspace: what is in them becomes files, which search finds.
+//! Archives and mails that are uploaded to a new workspace: what is in them becomes files, which search finds. What cannot be read
+//! is in the log.
 
 use serde_json::{Value, json};
 
@@ -6,6 +7,9 @@ use crate::support::{TestAccount, TestApp, hit_names, part};
 
 /// `tides.txt`, `damaged.txt` with a wrong checksum, `plans/harbour.md`, and `program.exe`, which no reader knows.
 const ARCHIVE: &[u8] = include_bytes!("../../../worker/extract/tests/data/members.zip");
+
+/// A book that has the first of its two chapters.
+const BOOK: &[u8] = include_bytes!("../../../worker/extract/tests/data/missing-chapter.epub");
 
 struct Setup {
     app: TestApp,
@@ -54,6 +58,15 @@ impl Setup {
         members
     }
 
+    /// The log of the item of a run that is no member.
+    async fn log(&self, run: &Value) -> Vec<Value> {
+        let run = run["id"].as_str().unwrap();
+        let items = self.get(&format!("runs/{run}/items")).await;
+        let item = items["items"].as_array().unwrap().iter().find(|item| item["parentId"].is_null()).unwrap();
+        let log = self.get(&format!("runs/{run}/items/{}/log", item["id"].as_str().unwrap())).await;
+        log["items"].as_array().unwrap().clone()
+    }
+
     async fn found(&self, words: &str) -> Vec<String> {
         let body = json!({ "query": words, "mode": "text" });
         let found = self.app.post(&self.ada, &self.path("search"), &body).await.expect(200);
@@ -87,15 +100,11 @@ async fn members_of_an_uploaded_archive_are_found_and_go_with_it() {
     let runs = setup.get("runs").await;
     let run = &runs["items"][0];
     assert_eq!((&run["items"], &run["itemsFailed"]), (&json!(4), &json!(1)), "{run}");
-    let run = run["id"].as_str().unwrap();
-    let items = setup.get(&format!("runs/{run}/items")).await;
-    let of_archive = items["items"].as_array().unwrap().iter().find(|item| item["parentId"].is_null()).unwrap();
-    let log = setup.get(&format!("runs/{run}/items/{}/log", of_archive["id"].as_str().unwrap())).await;
-    let entry = &log["items"][0];
+    let log = setup.log(run).await;
+    let [entry] = log.as_slice() else { panic!("{log:?}") };
     assert_eq!(
         (&entry["kind"], &entry["code"], &entry["path"]),
-        (&json!("incomplete"), &json!("corrupt"), &json!("damaged.txt")),
-        "{log}"
+        (&json!("incomplete"), &json!("corrupt"), &json!("damaged.txt"))
     );
 
     let path = setup.path(&format!("files/{}", archive["id"].as_str().unwrap()));
@@ -164,5 +173,18 @@ async fn archive_whose_members_exceed_the_quota_fails_and_leaves_none() {
     let archive = setup.upload("archive.zip", ARCHIVE).await;
     assert_eq!((&archive["state"], &archive["failure"]["code"]), (&json!("failed"), &json!("quota_exceeded")));
     assert_eq!(setup.app.count("file").await, 1);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn part_of_a_file_that_is_not_read_is_a_warning_of_the_log() {
+    let setup = Setup::new(&[]).await;
+    let file = setup.upload("sea.epub", BOOK).await;
+    assert_eq!(file["state"], "ready", "{file}");
+    let runs = setup.get("runs").await;
+    let log = setup.log(&runs["items"][0]).await;
+    let [warning] = log.as_slice() else { panic!("{log:?}") };
+    assert_eq!(warning["kind"], "warning", "{warning}");
+    assert_eq!((&warning["node"], &warning["detail"]), (&json!("partition"), &json!("Chapter 2 is missing.")));
     setup.app.stop().await;
 }

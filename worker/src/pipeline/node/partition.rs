@@ -33,13 +33,21 @@ impl Behaviour for Partition {
                 let text = text_blob(call, &file, &document).await?;
                 let media_type = media_type.as_str().to_owned();
                 effects.push(Effect::Extraction { media_type, text, page_count: document.page_count });
-                let incomplete = document.failure.clone().map(failure);
-                effects.extend(incomplete.map(|failure| Effect::Incomplete { path: None, failure }));
+                effects.extend(gaps(&document));
             }
             documents.push(element(document, &file.origin));
         }
         Ok(Output { ports: vec![Elements::Documents(documents)], effects, ..Output::default() })
     }
+}
+
+/// What is missing from the text of a document, for the log of the item.
+fn gaps(document: &Document) -> impl Iterator<Item = Effect> {
+    let reason = document.failure.as_ref().map(|failure| failure.detail.as_str());
+    let others = document.warnings.iter().filter(move |warning| Some(warning.as_str()) != reason);
+    let incomplete = document.failure.clone().map(failure);
+    let incomplete = incomplete.map(|failure| Effect::Incomplete { path: None, failure });
+    incomplete.into_iter().chain(others.map(|warning| Effect::Warning { message: warning.clone() }))
 }
 
 /// The document of a file, and the media type of its content, which may differ from the declared one.
@@ -188,6 +196,20 @@ mod tests {
         assert_eq!(scripts(&BTreeSet::from([OcrLanguage::De, OcrLanguage::Vi])), [Script::Latin]);
         let both = BTreeSet::from([OcrLanguage::Zh, OcrLanguage::Ja]);
         assert_eq!(scripts(&both), [Script::Japanese, Script::Chinese]);
+    }
+
+    #[test]
+    fn gap_is_told_once() {
+        let warnings = ["Damaged.", "Sheet 2 was not read."].map(str::to_owned).to_vec();
+        let document = Document { warnings, ..Document::default() };
+        assert!(gaps(&document).all(|effect| matches!(effect, Effect::Warning { .. })));
+        assert_eq!(gaps(&document).count(), 2);
+        let failure = Some(FileError { kind: FileErrorKind::Corrupt, detail: "Damaged.".to_owned() });
+        let effects: Vec<_> = gaps(&Document { failure, ..document }).collect();
+        let [Effect::Incomplete { path: None, .. }, Effect::Warning { message }] = effects.as_slice() else {
+            panic!("{effects:?}")
+        };
+        assert_eq!(message, "Sheet 2 was not read.");
     }
 
     #[test]
