@@ -287,7 +287,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_EXTRACT_SECONDS", "120", "Longest duration of the extraction of one file.").within(1, YEAR_SECONDS),
     variable("NVISY_EXTRACT_PAGES", "5000", "Most pages of a file.").within(1, 1_000_000),
     variable("NVISY_EXTRACT_TEXT_BYTES", "33554432", "Most text of a file, in bytes.").within(1, i64::MAX as u64),
-    variable("NVISY_EXTRACT_EXPANDED_BYTES", "268435456", "Most bytes to which a compressed file may expand.").within(1, i64::MAX as u64),
+    variable("NVISY_EXTRACT_EXPANDED_BYTES", "268435456", "Most bytes to which a compressed file may expand, and of a mail with its attachments.").within(1, i64::MAX as u64),
     variable(
         "NVISY_EXTRACT_OCR_DIRECTORY",
         ".local/models/PP-OCRv6-small",

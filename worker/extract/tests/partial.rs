@@ -51,6 +51,24 @@ fn whole_file_is_not_partial() {
 }
 
 #[test]
+fn mail_with_large_attachments_is_limited_by_its_text() {
+    let mail = format!(
+        "From: a@example.org\r\nSubject: Plans\r\nDate: Sat, 1 Nov 2025 10:00:00 +0100\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain\r\n\r\nSee the plans.\r\n\
+         --x\r\nContent-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--x--\r\n",
+        "JVBERi0xLjcK\r\n".repeat(1_000)
+    );
+    let mailbox = format!("From a@example.org Sat Nov  1 10:00:00 2025\r\n{mail}");
+    let limits = ExtractLimits { max_text_bytes: 1_000, ..ExtractLimits::default() };
+    for (name, content) in [("a.eml", &mail), ("a.mbox", &mailbox)] {
+        let document = read(name, content.as_bytes(), &limits).expect(name);
+        assert!(document.text.contains("See the plans."), "{name}: {}", document.text);
+        let small = ExtractLimits { max_expanded_bytes: 10_000, ..limits.clone() };
+        assert_eq!(read(name, content.as_bytes(), &small).expect_err(name).kind, FileErrorKind::TooLarge, "{name}");
+    }
+}
+
+#[test]
 fn part_of_a_container_that_is_cut_short_is_read() {
     let paragraphs: String =
         (0..4_000).map(|n| format!("<w:p><w:r><w:t>Line {} of the tide.</w:t></w:r></w:p>", n * 7919 % 4001)).collect();

@@ -102,8 +102,11 @@ fn read_into(
             builder.if_empty("The document has no text.");
             rtf::read(&all_bytes(file)?, builder)
         }
-        MediaType::Mail => mail::read(&text_bytes(file, limits, builder)?, builder),
-        MediaType::Mailbox => mail::read_mailbox(&text_bytes(file, limits, builder)?, limits, builder),
+        // Most bytes of a mail are attachments, which are no text of it.
+        MediaType::Mail => mail::read(&bytes_within(file, limits.max_expanded_bytes, builder)?, builder),
+        MediaType::Mailbox => {
+            mail::read_mailbox(&bytes_within(file, limits.max_expanded_bytes, builder)?, limits, builder)
+        }
         MediaType::Html => {
             builder.if_empty("The page has no visible text.");
             html::read_into(&text(file, limits, builder)?, builder)
@@ -255,7 +258,7 @@ fn described(
 
 /// The text of a file.
 fn text(file: File, limits: &ExtractLimits, builder: &mut DocumentBuilder) -> Result<String, FileError> {
-    let bytes = text_bytes(file, limits, builder)?;
+    let bytes = bytes_within(file, limits.max_text_bytes, builder)?;
     if !builder.is_partial() {
         return encoding::decode(bytes);
     }
@@ -266,14 +269,14 @@ fn text(file: File, limits: &ExtractLimits, builder: &mut DocumentBuilder) -> Re
     encoding::decode(bytes[..kept].to_vec())
 }
 
-/// All bytes of a text file. A file longer than the limit is rejected by its length, before it is read.
-fn text_bytes(file: File, limits: &ExtractLimits, builder: &mut DocumentBuilder) -> Result<Vec<u8>, FileError> {
-    if file.metadata().map_err(unreadable)?.len() <= limits.max_text_bytes {
+/// All bytes of a file. One of more bytes than these is rejected by its length, before it is read.
+fn bytes_within(file: File, max_bytes: u64, builder: &mut DocumentBuilder) -> Result<Vec<u8>, FileError> {
+    if file.metadata().map_err(unreadable)?.len() <= max_bytes {
         return all_bytes(file);
     }
     builder.skip(too_much_text())?;
     let mut bytes = Vec::new();
-    file.take(limits.max_text_bytes).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(max_bytes).read_to_end(&mut bytes).map_err(unreadable)?;
     // A letter of several bytes is not cut, so that the encoding stays what it is.
     if let Err(error) = std::str::from_utf8(&bytes)
         && error.error_len().is_none()
