@@ -5,6 +5,7 @@ use std::ops::Range;
 use nvisy_extract::Document;
 
 use super::{
+    areas::areas,
     cut::trimmed,
     outline::Outline,
     piece::{ChunkModel, Piece},
@@ -24,17 +25,20 @@ pub struct CharacterLimits {
 pub fn by_characters(document: &Document, model: &ChunkModel, limits: CharacterLimits) -> Vec<Piece> {
     let outline = Outline::new(document, model);
     let mut pieces = Vec::new();
-    for range in ranges(&document.text, limits) {
-        outline.add(range, &mut pieces);
+    for area in areas(document) {
+        for range in ranges(&document.text[..area.bytes.end], area.bytes.start, limits) {
+            outline.add(range, &mut pieces);
+        }
     }
     pieces
 }
 
-fn ranges(text: &str, limits: CharacterLimits) -> Vec<Range<usize>> {
+/// The ranges of a text from an offset on.
+fn ranges(text: &str, from: usize, limits: CharacterLimits) -> Vec<Range<usize>> {
     let max = limits.max_characters.max(2);
     let overlap = limits.overlap_characters.min(max / 2);
     let mut ranges = Vec::new();
-    let (mut start, mut covered) = (0, 0);
+    let (mut start, mut covered) = (from, from);
     while let Some(rest) = trimmed(text, start..text.len()) {
         start = rest.start;
         let half = after(text, start, max / 2);
@@ -78,7 +82,9 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::{
-        super::outline::tests::{check, model, texts},
+        super::outline::tests::{
+            assert_asides_are_apart, assert_later_pieces_have_the_header, check, model, table, texts, with_asides,
+        },
         *,
     };
 
@@ -96,6 +102,25 @@ mod tests {
         assert_eq!(pieces("alpha beta gamma delta", 10, 0), ["alpha beta", "gamma", "delta"]);
         // Without white space in the second half a word is cut.
         assert_eq!(pieces("ab cdefghijklmnop", 8, 0), ["ab cdefg", "hijklmno", "p"]);
+    }
+
+    #[test]
+    fn text_beside_the_body_is_apart() {
+        let document = with_asides();
+        let limits = CharacterLimits { max_characters: 1_000, overlap_characters: 20 };
+        assert_asides_are_apart(&document, &by_characters(&document, &model(100, false), limits));
+    }
+
+    #[test]
+    fn piece_within_a_table_has_its_header_as_prefix() {
+        let document = table();
+        let limits = CharacterLimits { max_characters: 90, overlap_characters: 0 };
+        for (max_tokens, contextual) in [(200, false), (40, true)] {
+            let model = model(max_tokens, contextual);
+            let pieces = by_characters(&document, &model, limits);
+            check(&document, &model, &pieces);
+            assert_later_pieces_have_the_header(&pieces);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! text but white space and encoded binary. The text is tokenized once for cutting and once for counting; general splitters tokenize every
 //! candidate, which costs up to a tenth of the embedding itself.
 
+mod areas;
 mod characters;
 mod cut;
 mod noise;

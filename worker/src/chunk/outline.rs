@@ -5,6 +5,7 @@ use std::{ops::Range, sync::Arc};
 use nvisy_extract::{Document, Element, ElementKind};
 
 use super::{
+    areas::{Area, areas, elements_in},
     cut::{MAX_TOKEN_BYTES, cut, trimmed},
     noise::without_noise,
     piece::{ChunkModel, Piece},
@@ -36,6 +37,8 @@ pub(super) struct Section {
     path: Vec<Arc<Heading>>,
     /// The tokens that a contextual prefix of its text takes, at most.
     prefix_tokens: usize,
+    /// Whether it stands beside the body.
+    pub(super) is_aside: bool,
 }
 
 /// The sections and pages of a document.
@@ -77,11 +80,53 @@ impl<'a> Outline<'a> {
     /// Adds a piece, or the pieces of a range that is too long for the model.
     pub(super) fn add(&self, bytes: Range<usize>, pieces: &mut Vec<Piece>) {
         let max_tokens = self.max_tokens(&bytes);
-        self.cut(bytes, max_tokens, 0, pieces);
+        let header_tokens = self.header_at(bytes.start).map_or(0, |header| self.header_tokens(header));
+        // Behind the header of a table there is room for it, unless it takes too much.
+        let room = if header_tokens <= max_tokens / 3 { header_tokens } else { 0 };
+        self.cut(bytes, max_tokens - room, 0, pieces);
     }
 
-    /// Adds the pieces of a range. A long table is cut between its records, and its header is a prefix of each piece.
+    /// Adds the pieces of a range. A long table is cut between its records, and its header is a prefix of each piece that begins
+    /// behind it.
     pub(super) fn cut(&self, range: Range<usize>, max_tokens: usize, overlap_tokens: usize, pieces: &mut Vec<Piece>) {
+        let before = pieces.len();
+        self.cut_at_tables(range, max_tokens, overlap_tokens, pieces);
+        for piece in &mut pieces[before..] {
+            self.add_header(piece, max_tokens / 2);
+        }
+    }
+
+    /// Adds the header of the table in which a piece begins, if it has no more tokens than these and fits the model beside the text.
+    fn add_header(&self, piece: &mut Piece, max_tokens: usize) {
+        let Some(header) = self.header_at(piece.bytes.start) else { return };
+        if self.header_tokens(header) > max_tokens {
+            return;
+        }
+        let prefix = match &piece.prefix {
+            Some(headings) => format!("{headings}\n{header}"),
+            None => header.to_owned(),
+        };
+        if prefix_tokens(self.model, &prefix) + piece.tokens as usize <= self.model.max_tokens {
+            piece.prefix = Some(prefix);
+        }
+    }
+
+    /// The header of the table that an offset stands in, behind its header.
+    fn header_at(&self, offset: usize) -> Option<&'a str> {
+        let after = self.document.elements.partition_point(|element| element.start <= offset);
+        let table = self.document.elements[..after].last().filter(|element| offset < element.end)?;
+        let end = table.start + table.records?.header_bytes;
+        let header = self.document.text[table.start..end].trim();
+        (!header.is_empty() && offset >= end).then_some(header)
+    }
+
+    /// The tokens of a header as a prefix; of a very long one, as many as it has at least.
+    fn header_tokens(&self, header: &str) -> usize {
+        let longest = header.len() / MAX_TOKEN_BYTES;
+        if longest > self.model.max_tokens { longest } else { prefix_tokens(self.model, header) }
+    }
+
+    fn cut_at_tables(&self, range: Range<usize>, max_tokens: usize, overlap_tokens: usize, pieces: &mut Vec<Piece>) {
         let mut from = range.start;
         let first = self.document.elements.partition_point(|element| element.start < range.start);
         for element in &self.document.elements[first..] {
@@ -125,31 +170,20 @@ impl<'a> Outline<'a> {
     /// Adds pieces of whole records. The first begins at `start`, which may be before the table.
     fn cut_table(&self, table: &Element, start: usize, max_tokens: usize, pieces: &mut Vec<Piece>) {
         let text = &self.document.text;
-        let header = table.start..table.start + table.records.map_or(0, |records| records.header_bytes);
-        let header_tokens = self.model.tokenizer.count(&format!("{}{PREFIX_END}", &text[header.clone()]));
+        let header = &text[table.start..table.start + table.records.map_or(0, |records| records.header_bytes)];
+        let header_tokens = if header.trim().is_empty() { 0 } else { self.header_tokens(header.trim()) };
         // A header of half a piece is no header.
-        let header = (!header.is_empty() && header_tokens <= max_tokens / 2).then_some(header);
-        let later_tokens = max_tokens - header.as_ref().map_or(0, |_| header_tokens);
+        let later_tokens = if header_tokens <= max_tokens / 2 { max_tokens - header_tokens } else { max_tokens };
         let mut open: Option<(Range<usize>, usize)> = Some((start..table.start, self.count(start..table.start)));
         let close = |open: &mut Option<(Range<usize>, usize)>, pieces: &mut Vec<Piece>| {
             let Some((bytes, tokens)) = open.take() else { return };
             let limit = if bytes.start <= table.start { max_tokens } else { later_tokens };
-            let before = pieces.len();
             let is_short =
                 tokens <= limit && bytes.len() <= limit * MAX_TOKEN_BYTES && self.count(bytes.clone()) <= limit;
             match is_short && without_noise(text, bytes.clone()).len() == 1 {
                 true => pieces.extend(self.piece(bytes.clone(), self.model.tokenizer.count(&text[bytes.clone()]))),
                 // A record that is longer than a piece.
                 false => self.cut_text(bytes.clone(), limit, 0, pieces),
-            }
-            for piece in &mut pieces[before..] {
-                if let Some(header) = header.as_ref().filter(|header| piece.bytes.start >= header.end) {
-                    let columns = text[header.clone()].trim();
-                    piece.prefix = Some(match piece.prefix.take() {
-                        Some(headings) => format!("{headings}\n{columns}"),
-                        None => columns.to_owned(),
-                    });
-                }
             }
         };
         for record in table.records(text) {
@@ -234,35 +268,32 @@ fn common_path(sections: &[Section]) -> Vec<Arc<Heading>> {
 fn sections(document: &Document) -> Vec<Section> {
     let mut sections = Vec::new();
     let mut path: Vec<(u8, Arc<Heading>)> = Vec::new();
-    let mut start = 0;
-    // Where the text after the last heading begins.
-    let mut body = 0;
-    let mut in_aside = false;
-    for element in &document.elements {
-        // What stands beside the body stands under no heading.
-        let is_aside = element.kind == ElementKind::Aside;
-        if is_aside != in_aside {
-            if !document.text[start..element.start].trim().is_empty() {
-                sections.push(section(start..element.start, if in_aside { &[] } else { &path }));
+    for Area { bytes, is_aside } in areas(document) {
+        if is_aside {
+            // Under no heading.
+            sections.push(Section { is_aside, ..section(bytes, &[]) });
+            continue;
+        }
+        let mut start = bytes.start;
+        // Where the text after the last heading begins.
+        let mut body = bytes.start;
+        for element in elements_in(document, &bytes) {
+            let Some(level) = heading_level(element.kind) else { continue };
+            if !document.text[body..element.start].trim().is_empty() {
+                sections.push(section(start..element.start, &path));
                 start = element.start;
             }
-            (in_aside, body) = (is_aside, element.start);
+            path.retain(|(above, _)| *above < level);
+            let text = match &element.label {
+                Some(words) => words,
+                None => document.text[element.start..element.end].trim().trim_start_matches('#').trim(),
+            };
+            let text = text.chars().take(MAX_HEADING_CHARS).collect();
+            path.push((level, Arc::new(Heading { text, end: element.end })));
+            body = element.end;
         }
-        let Some(level) = heading_level(element.kind) else { continue };
-        if !document.text[body..element.start].trim().is_empty() {
-            sections.push(section(start..element.start, &path));
-            start = element.start;
-        }
-        path.retain(|(above, _)| *above < level);
-        let text = match &element.label {
-            Some(words) => words,
-            None => document.text[element.start..element.end].trim().trim_start_matches('#').trim(),
-        };
-        let text = text.chars().take(MAX_HEADING_CHARS).collect();
-        path.push((level, Arc::new(Heading { text, end: element.end })));
-        body = element.end;
+        sections.push(section(start..bytes.end, &path));
     }
-    sections.push(section(start..document.text.len(), if in_aside { &[] } else { &path }));
     sections
 }
 
@@ -276,13 +307,15 @@ pub(super) const fn heading_level(kind: ElementKind) -> Option<u8> {
 }
 
 fn section(bytes: Range<usize>, path: &[(u8, Arc<Heading>)]) -> Section {
-    Section { bytes, path: path.iter().map(|(_, heading)| Arc::clone(heading)).collect(), prefix_tokens: 0 }
+    let path = path.iter().map(|(_, heading)| Arc::clone(heading)).collect();
+    Section { bytes, path, prefix_tokens: 0, is_aside: false }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use nvisy_embed::Tokenizer;
+    use nvisy_extract::Records;
 
     /// A document of these elements, each with its page.
     pub(crate) fn document(parts: &[(ElementKind, &str, u32)]) -> Document {
@@ -318,6 +351,51 @@ pub(super) mod tests {
             covered = piece.bytes.end;
         }
         assert_eq!(document.text[covered..].trim(), "");
+    }
+
+    /// A document with text beside its body: in the middle of a page, and at the end, of earlier pages.
+    pub(crate) fn with_asides() -> Document {
+        use ElementKind::{Aside, Heading, Paragraph};
+        document(&[
+            (Heading { level: 1 }, "One", 1),
+            (Paragraph, "Body of page one.", 1),
+            (Aside, "aside at its side", 1),
+            (Paragraph, "More body of page one.", 1),
+            (Paragraph, "Body of page two.", 2),
+            (Aside, "aside of page one", 1),
+            (Aside, "aside of page two", 2),
+        ])
+    }
+
+    /// Checks that no piece of [`with_asides`] has text of the body and text beside it, and that asides have their page.
+    pub(crate) fn assert_asides_are_apart(document: &Document, pieces: &[Piece]) {
+        let mut asides = 0;
+        for piece in pieces {
+            let text = &document.text[piece.bytes.clone()];
+            assert!(!text.contains("aside") || !text.to_lowercase().contains("body"), "{text}");
+            if text.starts_with("aside") {
+                asides += 1;
+                let page = if text.starts_with("aside of page two") { 2 } else { 1 };
+                assert_eq!((piece.page, piece.headings.len()), (Some(page), 0), "{text}");
+            }
+        }
+        assert!(asides >= 2, "{pieces:?}");
+    }
+
+    /// A table of some sixty records below its header.
+    pub(crate) fn table() -> Document {
+        let text =
+            (0..60).fold("name,note".to_owned(), |text, number| format!("{text}\nCable {number},in sector {number}."));
+        let mut table = Element::new(ElementKind::Table, 0..text.len(), None);
+        table.records = Some(Records { header_bytes: 9, is_quoted: false });
+        Document { text, elements: vec![table], ..Document::default() }
+    }
+
+    /// Checks that all pieces of [`table`] but the first have its header as prefix.
+    pub(crate) fn assert_later_pieces_have_the_header(pieces: &[Piece]) {
+        assert!(pieces.len() > 5);
+        assert_eq!(pieces[0].prefix, None);
+        assert!(pieces[1..].iter().all(|piece| piece.prefix.as_deref() == Some("name,note")), "{pieces:?}");
     }
 
     /// Texts of difficult shapes.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use nvisy_extract::Document;
 
 use super::{
+    areas::{areas, elements_in},
     outline::Outline,
     piece::{ChunkModel, Piece},
 };
@@ -23,32 +24,56 @@ pub struct PageLimits {
 pub fn by_pages(document: &Document, model: &ChunkModel, limits: PageLimits) -> Vec<Piece> {
     let outline = Outline::new(document, model);
     let mut pieces = Vec::new();
-    for range in ranges(document, limits) {
-        outline.add(range, &mut pieces);
+    for area in areas(document) {
+        for ascending in ascending(document, area.bytes) {
+            for range in ranges(document, ascending, limits) {
+                outline.add(range, &mut pieces);
+            }
+        }
     }
     pieces
 }
 
-fn ranges(document: &Document, limits: PageLimits) -> Vec<Range<usize>> {
+/// Parts of a range in which no page comes before an earlier one: notes at the end of a document begin again.
+fn ascending(document: &Document, bytes: Range<usize>) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut last) = (bytes.start, 0);
+    for element in elements_in(document, &bytes) {
+        let Some(page) = element.page else { continue };
+        if page < last {
+            parts.push(start..element.start);
+            start = element.start;
+        }
+        last = page;
+    }
+    parts.push(start..bytes.end);
+    parts
+}
+
+/// The ranges of the pieces of a part whose pages ascend.
+fn ranges(document: &Document, part: Range<usize>, limits: PageLimits) -> Vec<Range<usize>> {
     // The pages with text, each with its first byte; blank pages have a number only.
     let mut starts: Vec<(u32, usize)> = Vec::new();
-    for element in &document.elements {
+    for element in elements_in(document, &part) {
         if let Some(page) = element.page.filter(|page| starts.last().is_none_or(|(last, _)| page > last)) {
-            starts.push((page, if starts.is_empty() { 0 } else { element.start }));
+            starts.push((page, if starts.is_empty() { part.start } else { element.start }));
         }
     }
     let last = starts.last().map_or(1, |(page, _)| *page);
     let start = |page: u32| {
         let place = starts.partition_point(|(number, _)| *number < page);
-        starts.get(place).map_or(document.text.len(), |(_, start)| *start)
+        starts.get(place).map_or(part.end, |(_, start)| *start)
     };
     let pages = limits.pages.max(1);
     let step = pages.saturating_sub(limits.overlap_pages).max(1);
     let mut ranges = Vec::new();
-    let (mut first, mut covered) = (1_u32, 0);
+    // The first piece that the first page belongs to, counted from page 1 of the document.
+    let before = starts.first().map_or(0, |(page, _)| page.saturating_sub(pages).div_ceil(step));
+    let (mut first, mut covered) = (before.saturating_mul(step).saturating_add(1), part.start);
     loop {
         let after = first.saturating_add(pages);
-        let (from, to) = (if first == 1 { 0 } else { start(first) }, start(after));
+        let from = if ranges.is_empty() { part.start } else { start(first) };
+        let to = start(after);
         // Blank pages add nothing to the pages that are repeated.
         if to > covered {
             ranges.push(from..to);
@@ -63,10 +88,10 @@ fn ranges(document: &Document, limits: PageLimits) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use nvisy_extract::ElementKind::{PageBreak, Paragraph};
+    use nvisy_extract::ElementKind::{Aside, PageBreak, Paragraph};
 
     use super::{
-        super::outline::tests::{check, document, model, texts},
+        super::outline::tests::{assert_asides_are_apart, check, document, model, texts, with_asides},
         *,
     };
 
@@ -108,6 +133,29 @@ mod tests {
             pieces(&document, 1, 0);
             pieces(&document, 3, 2);
         }
+    }
+
+    #[test]
+    fn text_beside_the_body_is_apart_with_its_own_page() {
+        let document = with_asides();
+        let model = model(100, false);
+        for (pages, overlap_pages) in [(1, 0), (3, 1)] {
+            let found = by_pages(&document, &model, PageLimits { pages, overlap_pages });
+            assert_asides_are_apart(&document, &found);
+        }
+        let notes = self::document(&[
+            (Paragraph, "one", 1),
+            (Paragraph, "two", 2),
+            (Paragraph, "three", 3),
+            (Aside, "head", 3),
+            (Aside, "note one", 1),
+            (Aside, "note three", 3),
+        ]);
+        let owned = |text: &str, page: u32| (text.to_owned(), Some(page));
+        assert_eq!(
+            pieces(&notes, 2, 0),
+            [owned("one two", 1), owned("three", 3), owned("head", 3), owned("note one", 1), owned("note three", 3)]
+        );
     }
 
     #[test]

@@ -34,16 +34,16 @@ pub fn by_sections(document: &Document, model: &ChunkModel, limits: SectionLimit
     pieces
 }
 
-/// The ranges of the sections, each with at least `min_tokens`, except for the last one.
+/// The ranges of the sections, each with at least `min_tokens`, except for the last one in the body or beside it.
 fn joined(outline: &Outline<'_>, model: &ChunkModel, min_tokens: usize) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
-    let mut tokens = 0;
+    let (mut tokens, mut in_aside) = (0, false);
     for section in &outline.sections {
         let range = section.bytes.clone();
         match ranges.last_mut() {
-            Some(last) if tokens < min_tokens => last.end = range.end,
+            Some(last) if tokens < min_tokens && section.is_aside == in_aside => last.end = range.end,
             _ => {
-                tokens = 0;
+                (tokens, in_aside) = (0, section.is_aside);
                 ranges.push(range.clone());
             }
         }
@@ -66,7 +66,7 @@ mod tests {
     };
 
     use super::{
-        super::outline::tests::{check, document, model, texts},
+        super::outline::tests::{assert_asides_are_apart, check, document, model, texts, with_asides},
         *,
     };
 
@@ -171,6 +171,10 @@ mod tests {
         check(&document, &model, &pieces);
         let found = described(&document, &pieces);
         assert_eq!((found[1].0.as_str(), found[1].1.as_str()), ("Head of the page", ""));
+        let document = with_asides();
+        for min_tokens in [None, Some(40)] {
+            assert_asides_are_apart(&document, &by_sections(&document, &model, SectionLimits { min_tokens, ..LIMITS }));
+        }
     }
 
     #[test]

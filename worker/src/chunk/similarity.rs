@@ -8,6 +8,7 @@ use std::ops::Range;
 use nvisy_extract::Document;
 
 use super::{
+    areas::{areas, elements_in},
     cut::{cut, trimmed},
     outline::{Outline, heading_level},
     piece::{ChunkModel, Piece},
@@ -38,6 +39,8 @@ pub struct Stretches {
 struct Stretch {
     bytes: Range<usize>,
     tokens: usize,
+    /// Whether it begins an area of the document: the body, or text beside it.
+    begins_area: bool,
 }
 
 impl Stretches {
@@ -46,24 +49,28 @@ impl Stretches {
     pub fn new(document: &Document, model: &ChunkModel) -> Self {
         let min_bytes = MIN_SENTENCE_BYTES.max(document.text.len() / MAX_STRETCHES);
         let mut stretches = Vec::new();
-        let mut open: Option<Range<usize>> = None;
-        let mut add = |range: Range<usize>| {
-            for part in fitting(document, model, range) {
-                let tokens = model.tokenizer.count(&document.text[part.clone()]);
-                stretches.push(Stretch { bytes: part, tokens });
+        for area in areas(document) {
+            let mut open: Option<Range<usize>> = None;
+            let mut begins_area = true;
+            let mut add = |range: Range<usize>| {
+                for part in fitting(document, model, range) {
+                    let tokens = model.tokenizer.count(&document.text[part.clone()]);
+                    stretches.push(Stretch { bytes: part, tokens, begins_area });
+                    begins_area = false;
+                }
+            };
+            for (range, is_heading) in parts(document, area.bytes) {
+                let Some(range) = trimmed(&document.text, range) else { continue };
+                let joined = open.take().map_or(range.start, |open| open.start)..range.end;
+                if is_heading || joined.len() < min_bytes {
+                    open = Some(joined);
+                } else {
+                    add(joined);
+                }
             }
-        };
-        for (range, is_heading) in parts(document) {
-            let Some(range) = trimmed(&document.text, range) else { continue };
-            let joined = open.take().map_or(range.start, |open| open.start)..range.end;
-            if is_heading || joined.len() < min_bytes {
-                open = Some(joined);
-            } else {
-                add(joined);
+            if let Some(rest) = open {
+                add(rest);
             }
-        }
-        if let Some(rest) = open {
-            add(rest);
         }
         Self { stretches }
     }
@@ -73,7 +80,7 @@ impl Stretches {
     pub fn compared(&self, max_tokens: usize) -> impl Iterator<Item = Option<Range<usize>>> + '_ {
         let fits = move |first: usize| {
             let pair = self.stretches.get(first).zip(self.stretches.get(first + 1));
-            pair.is_some_and(|(one, next)| one.tokens + next.tokens <= max_tokens)
+            pair.is_some_and(|(one, next)| !next.begins_area && one.tokens + next.tokens <= max_tokens)
         };
         self.stretches.iter().enumerate().map(move |(place, stretch)| {
             let is_compared = fits(place) || place.checked_sub(1).is_some_and(fits);
@@ -101,7 +108,7 @@ impl Stretches {
                     similarities.get(place).copied().flatten().is_some_and(|value| value >= limits.threshold);
                 let joined = bytes.start..next.bytes.end;
                 let max_tokens = limits.max_tokens.min(outline.max_tokens(&joined));
-                if !is_similar || tokens + next.tokens > max_tokens {
+                if next.begins_area || !is_similar || tokens + next.tokens > max_tokens {
                     break;
                 }
                 (bytes, tokens) = (joined, tokens + next.tokens);
@@ -136,13 +143,13 @@ fn fitting(document: &Document, model: &ChunkModel, range: Range<usize>) -> Vec<
     cut(&document.text, range, &model.tokenizer, model.max_tokens, 0)
 }
 
-/// The sentences of a document in order, and whether each is part of a heading. No sentence crosses an element's border.
-fn parts(document: &Document) -> Vec<(Range<usize>, bool)> {
+/// The sentences of an area in order, and whether each is part of a heading. No sentence crosses an element's border.
+fn parts(document: &Document, area: Range<usize>) -> Vec<(Range<usize>, bool)> {
     let text = &document.text;
     let mut parts = Vec::new();
-    let mut from = 0;
+    let mut from = area.start;
     let plain = |range: Range<usize>| sentences(text, range).into_iter().map(|range| (range, false));
-    for element in &document.elements {
+    for element in elements_in(document, &area) {
         parts.extend(plain(from..element.start.max(from)));
         let range = element.start.max(from)..element.end.max(from);
         match heading_level(element.kind) {
@@ -151,7 +158,7 @@ fn parts(document: &Document) -> Vec<(Range<usize>, bool)> {
         }
         from = from.max(element.end);
     }
-    parts.extend(plain(from..text.len()));
+    parts.extend(plain(from..area.end.max(from)));
     parts
 }
 
@@ -160,7 +167,10 @@ mod tests {
     use nvisy_extract::ElementKind::{Heading, Paragraph};
 
     use super::{
-        super::outline::tests::{check, document, model, texts},
+        super::outline::tests::{
+            assert_asides_are_apart, assert_later_pieces_have_the_header, check, document, model, table, texts,
+            with_asides,
+        },
         *,
     };
 
@@ -198,6 +208,20 @@ mod tests {
         assert!(pieces.iter().all(|piece| piece.tokens <= 60));
         assert!(pieces.len() < 40 / 3);
         assert_eq!(cut_with(&document, &model, 0.0, 60).len(), 40);
+    }
+
+    #[test]
+    fn text_beside_the_body_is_apart() {
+        let document = with_asides();
+        assert_asides_are_apart(&document, &cut_with(&document, &model(100, false), 1.0, 100));
+    }
+
+    #[test]
+    fn piece_within_a_table_has_its_header_as_prefix() {
+        let document = table();
+        for similarity in [0.0, 1.0] {
+            assert_later_pieces_have_the_header(&cut_with(&document, &model(40, false), similarity, 30));
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl NodeSpec for ChunkSection {
     const COST: Cost = Cost::Processor;
     const KEEPS_OUTPUT: bool = true;
     const READS_MODEL: bool = true;
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Document, Flow::Chunks)

@@ -39,10 +39,10 @@ use crate::{
 
 /// The code version of each type, and the hash of its output.
 const OUTPUTS: [(&str, u32, &str); 9] = [
-    (ChunkCharacters::TYPE, 2, "ca50f018b2d68de265bd4a5d5e6dd7cf"),
-    (ChunkPage::TYPE, 2, "5d96c89b2fecb9853ed2700a0ee1633f"),
-    (ChunkSection::TYPE, 2, "e62d5c83917bb279cb48f05b5d13c3f1"),
-    (ChunkSimilarity::TYPE, 2, "0bfe82c20e081201f83c728f4ab3cb0d"),
+    (ChunkCharacters::TYPE, 3, "ca50f018b2d68de265bd4a5d5e6dd7cf"),
+    (ChunkPage::TYPE, 3, "5d96c89b2fecb9853ed2700a0ee1633f"),
+    (ChunkSection::TYPE, 3, "e62d5c83917bb279cb48f05b5d13c3f1"),
+    (ChunkSimilarity::TYPE, 3, "0bfe82c20e081201f83c728f4ab3cb0d"),
     (Language::TYPE, 1, "3942fb68ff4db42d1d7e44068ca525ea"),
     (ExtractKeywords::TYPE, 1, "7fd2e43d1872dfa0c3c8d3447dacf9b0"),
     (Redact::TYPE, 1, "b7cd9f76d087c2b74511c596220dde1d"),
