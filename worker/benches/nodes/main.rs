@@ -340,6 +340,7 @@ fn chunks(document: &Document) -> Vec<ChunkElement> {
         text: document.text[piece.bytes.clone()].to_owned(),
         bytes: piece.bytes.start as u64..piece.bytes.end as u64,
         page: None,
+        place: None,
         headings: Vec::new(),
         tokens: piece.tokens,
         prefix: None,

@@ -232,6 +232,7 @@ impl ModelBench<'_> {
             bytes: bytes..bytes + text.len() as u64,
             text,
             page: None,
+            place: None,
             headings: vec!["Tides".to_owned()],
             tokens: 100,
             prefix: None,

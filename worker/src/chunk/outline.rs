@@ -113,11 +113,16 @@ impl<'a> Outline<'a> {
 
     /// The header of the table that an offset stands in, behind its header.
     fn header_at(&self, offset: usize) -> Option<&'a str> {
-        let after = self.document.elements.partition_point(|element| element.start <= offset);
-        let table = self.document.elements[..after].last().filter(|element| offset < element.end)?;
+        let table = self.element_at(offset)?;
         let end = table.start + table.records?.header_bytes;
         let header = self.document.text[table.start..end].trim();
         (!header.is_empty() && offset >= end).then_some(header)
+    }
+
+    /// The element that an offset stands in.
+    fn element_at(&self, offset: usize) -> Option<&'a Element> {
+        let after = self.document.elements.partition_point(|element| element.start <= offset);
+        self.document.elements[..after].last().filter(|element| offset < element.end)
     }
 
     /// The tokens of a header as a prefix; of a very long one, as many as it has at least.
@@ -216,6 +221,7 @@ impl<'a> Outline<'a> {
         let prefix = if self.model.contextual { self.fitting_prefix(&path, bytes.start, tokens) } else { None };
         Some(Piece {
             page: self.page_at(bytes.start),
+            place: self.element_at(bytes.start).and_then(|element| element.place.clone()),
             headings: path.iter().map(|heading| heading.text.clone()).collect(),
             tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
             prefix,
@@ -388,12 +394,14 @@ pub(super) mod tests {
             (0..60).fold("name,note".to_owned(), |text, number| format!("{text}\nCable {number},in sector {number}."));
         let mut table = Element::new(ElementKind::Table, 0..text.len(), None);
         table.records = Some(Records { header_bytes: 9, is_quoted: false });
+        table.place = Some("Cables!A1:B61".to_owned());
         Document { text, elements: vec![table], ..Document::default() }
     }
 
     /// Checks that all pieces of [`table`] but the first have its header as prefix.
     pub(crate) fn assert_later_pieces_have_the_header(pieces: &[Piece]) {
         assert!(pieces.len() > 5);
+        assert!(pieces.iter().all(|piece| piece.place.as_deref() == Some("Cables!A1:B61")));
         assert_eq!(pieces[0].prefix, None);
         assert!(pieces[1..].iter().all(|piece| piece.prefix.as_deref() == Some("name,note")), "{pieces:?}");
     }

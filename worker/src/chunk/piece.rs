@@ -22,6 +22,8 @@ pub struct Piece {
     pub bytes: Range<usize>,
     /// The page on which it begins, counted from 1.
     pub page: Option<u32>,
+    /// The place in the file, in the file's own terms, of the element in which it begins: the cells of a sheet.
+    pub place: Option<String>,
     /// The headings above and at its beginning, outermost first: those of all its text.
     pub headings: Vec<String>,
     /// The number of tokens of the text, at least 1.

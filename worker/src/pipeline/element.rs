@@ -123,6 +123,9 @@ pub struct ChunkElement {
     /// The page on which it begins, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<u32>,
+    /// The place in the file, in the file's own terms, of the element in which it begins: the cells of a sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The headings above it, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headings: Vec<String>,
@@ -307,6 +310,7 @@ impl Elements {
             item.insert("headings".to_owned(), chunk.headings.clone().into());
             item.insert("tokens".to_owned(), chunk.tokens.into());
             item.insert("page".to_owned(), chunk.page.into());
+            item.insert("place".to_owned(), chunk.place.clone().into());
             item.insert("language".to_owned(), chunk.language.clone().into());
             // As optional fields of `file` and `document`: absent, not null.
             item.retain(|_, value| !value.is_null());

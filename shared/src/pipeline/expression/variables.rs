@@ -139,7 +139,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "item",
         kind: Kind::Any,
-        description: "the element: of chunks `text`, `ordinal`, `page`, `headings`, `tokens`, `language`; of records the row; otherwise an empty map",
+        description: "the element: of chunks `text`, `ordinal`, `page`, `place`, `headings`, `tokens`, `language`; of records the row; otherwise an empty map",
         assumed_size: 500.0,
     },
     Variable {
@@ -174,7 +174,7 @@ impl Variables {
             }),
             metadata: json!({}),
             item: json!({
-                "text": "Tidal energy", "ordinal": 0, "page": 1, "headings": ["Energy"], "tokens": 3, "language": "en",
+                "text": "Tidal energy", "ordinal": 0, "page": 1, "place": "Orders!A1:D3", "headings": ["Energy"], "tokens": 3, "language": "en",
             }),
             document: json!({
                 "characters": 12_000, "pageCount": 12, "title": "Report", "language": "en", "confidence": 0.9,

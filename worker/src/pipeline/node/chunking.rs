@@ -70,6 +70,7 @@ impl Chunks {
             text: element.document.text[piece.bytes.clone()].to_owned(),
             bytes: element.edits.source(piece.bytes.start as u64..piece.bytes.end as u64),
             page: piece.page,
+            place: piece.place,
             headings: piece.headings,
             tokens: piece.tokens,
             prefix: piece.prefix,

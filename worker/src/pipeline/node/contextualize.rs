@@ -154,6 +154,7 @@ mod tests {
             text: text.to_owned(),
             bytes: 0..text.len() as u64,
             page: None,
+            place: None,
             headings: headings.iter().map(|heading| (*heading).to_owned()).collect(),
             tokens: 1,
             prefix: None,

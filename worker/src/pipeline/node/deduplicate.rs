@@ -177,6 +177,7 @@ mod tests {
             text: (*text).to_owned(),
             bytes: 0..text.len() as u64,
             page: None,
+            place: None,
             headings: Vec::new(),
             tokens: 1,
             prefix: None,

@@ -17,14 +17,14 @@ pub(super) struct DocumentJson<'a> {
     language: Option<&'a str>,
     text: &'a str,
     /// Byte ranges of the text.
-    elements: Vec<ElementJson>,
+    elements: Vec<ElementJson<'a>>,
     /// Where the recognised lines stand on their pages.
     #[serde(skip_serializing_if = "<[TextBox]>::is_empty")]
     boxes: &'a [TextBox],
 }
 
 #[derive(Serialize)]
-struct ElementJson {
+struct ElementJson<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<u8>,
@@ -32,6 +32,10 @@ struct ElementJson {
     end: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<&'a str>,
 }
 
 impl<'a> From<&'a DocumentElement> for DocumentJson<'a> {
@@ -48,7 +52,8 @@ impl<'a> From<&'a DocumentElement> for DocumentJson<'a> {
                 ElementKind::Aside => ("aside", None),
                 ElementKind::PageBreak => ("page_break", None),
             };
-            ElementJson { kind, level, start: element.start, end: element.end, page: element.page }
+            let (label, place) = (element.label.as_deref(), element.place.as_deref());
+            ElementJson { kind, level, start: element.start, end: element.end, page: element.page, label, place }
         });
         Self {
             title: document.title.as_deref(),
@@ -71,6 +76,8 @@ pub(super) struct ChunkJson<'a> {
     end: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<&'a str>,
     heading_path: &'a [String],
     tokens: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,10 +94,39 @@ impl<'a> From<&'a ChunkElement> for ChunkJson<'a> {
             start: chunk.bytes.start,
             end: chunk.bytes.end,
             page: chunk.page,
+            place: chunk.place.as_deref(),
             heading_path: &chunk.headings,
             tokens: chunk.tokens,
             prefix: chunk.prefix.as_deref(),
             language: chunk.language.as_deref(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use nvisy_extract::Element;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn elements_have_their_words_and_their_place() {
+        let mut heading = Element::new(ElementKind::Heading { level: 1 }, 0..6, None);
+        heading.label = Some("Tide".to_owned());
+        let mut table = Element::new(ElementKind::Table, 8..13, Some(2));
+        table.place = Some("Orders!A1:D3".to_owned());
+        let document =
+            Document { text: "# Tide\n\na | b".to_owned(), elements: vec![heading, table], ..Document::default() };
+        let element = DocumentElement { document: Arc::new(document), origin: Arc::default(), edits: Arc::default() };
+        assert_eq!(
+            serde_json::to_value(DocumentJson::from(&element)).unwrap()["elements"],
+            json!([
+                { "kind": "heading", "level": 1, "start": 0, "end": 6, "label": "Tide" },
+                { "kind": "table", "start": 8, "end": 13, "page": 2, "place": "Orders!A1:D3" },
+            ])
+        );
     }
 }

@@ -215,11 +215,11 @@ fn document(element: &mut DocumentElement, redactor: &Redactor, entities: &Entit
     let known =
         passages(&element.document.text, entities.of(&element.origin.metadata), |range| Some(edits.text(range)));
     let replacements = redactor.replacements(&element.document.text, known, counts);
-    // Copies beside the text: title, words of headings, properties such as the sender of a mail.
+    // Copies beside the text: title, words of headings, names of sheets, properties such as the sender of a mail.
     let beside = |text: &mut String| redactor.text(text, &mut Counts::new());
     let mut changed = replace_in(element, &replacements);
     changed.title.as_mut().map(beside);
-    changed.elements.iter_mut().filter_map(|part| part.label.as_mut()).for_each(beside);
+    changed.elements.iter_mut().flat_map(|part| part.label.iter_mut().chain(&mut part.place)).for_each(beside);
     changed.properties.values_mut().for_each(beside);
     element.document = Arc::new(changed);
     if let Some(info) = Arc::make_mut(&mut element.origin).document.as_mut() {
@@ -270,7 +270,12 @@ fn chunk(
         chunk.tokens = u32::try_from(tokenizer.count(&chunk.text)).unwrap_or(u32::MAX);
     }
     let mut aside = Counts::new();
-    chunk.headings.iter_mut().chain(&mut chunk.prefix).for_each(|text| redactor.text(text, &mut aside));
+    chunk
+        .headings
+        .iter_mut()
+        .chain(&mut chunk.prefix)
+        .chain(&mut chunk.place)
+        .for_each(|text| redactor.text(text, &mut aside));
 }
 
 #[cfg(test)]
@@ -323,9 +328,11 @@ mod tests {
         let part = |start: usize, end: usize| Element::new(ElementKind::Paragraph, start..end, None);
         let mut parts = vec![part(0, 7), part(9, 48), part(50, 53)];
         parts[0].label = Some("For a@b.org".to_owned());
+        parts[0].place = Some("a@b.org!A1".to_owned());
         let (elements, counts) = redacted(one_document(text, parts, json!({})), Replacement::Mask, &[]);
         let element = first(&elements);
         assert_eq!(element.document.elements[0].label.as_deref(), Some("For [EMAIL]"));
+        assert_eq!(element.document.elements[0].place.as_deref(), Some("[EMAIL]!A1"));
         let document = &element.document;
         assert_eq!(document.text, "Grüße\n\nWrite to [EMAIL] about [CASE].\n\nEnd");
         assert_eq!(document.title.as_deref(), Some("To [EMAIL]"));
@@ -383,6 +390,7 @@ mod tests {
             text: "lace met Charles.".to_owned(),
             bytes: 8..25,
             page: None,
+            place: None,
             headings: vec!["By a@b.org".to_owned()],
             tokens: 99,
             prefix: Some("By a@b.org".to_owned()),

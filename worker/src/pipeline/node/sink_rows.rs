@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Fields of a chunk or document that are written otherwise, or not at all.
-const NOT_FIELDS: [&str; 2] = ["text", "elements"];
+const NOT_FIELDS: [&str; 3] = ["text", "elements", "place"];
 
 /// Writes a row for each element.
 pub(super) async fn write(

@@ -101,6 +101,7 @@ mod tests {
             text: text.to_owned(),
             bytes: 0..0,
             page: None,
+            place: None,
             headings: Vec::new(),
             tokens: 1,
             prefix: None,

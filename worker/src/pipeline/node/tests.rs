@@ -147,6 +147,7 @@ fn chunk(ordinal: u32, text: &str, prefix: Option<&str>) -> ChunkElement {
         text: text.to_owned(),
         bytes: 0..text.len() as u64,
         page: Some(1),
+        place: None,
         headings: Vec::new(),
         tokens: 1,
         prefix: prefix.map(str::to_owned),
