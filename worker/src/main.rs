@@ -11,7 +11,8 @@ use nvisy_shared::{
     config::{Config, LayeredSettings},
     error_chain,
     lifecycle::Lifecycle,
-    probe, telemetry,
+    probe,
+    telemetry::{self, metrics::metrics},
 };
 use nvisy_worker::app::Worker;
 
@@ -66,7 +67,12 @@ async fn work() -> Result<(), Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let worker = Worker::build(config, program.clone()).await?;
     match nvisy_extract::confinement(&program).await {
-        Ok(confinement) => tracing::info!(%confinement, "the processes that read files are confined"),
+        Ok(confinement) => {
+            tracing::info!(%confinement, "the processes that read files are confined");
+            for (layer, is_present) in confinement.layers() {
+                metrics().extract_confined(layer, is_present);
+            }
+        }
         Err(error) => tracing::warn!(error = error_chain(&error), "no process that reads files can be started"),
     }
     let stopping = lifecycle.clone();

@@ -202,6 +202,7 @@ async fn all_metrics() -> Vec<Metric> {
     metrics.file_searchable(second);
     metrics.file_failed("empty");
     metrics.check_failed();
+    metrics.extract_confined("seccomp", true);
     metrics.embedded(2, 200);
     metrics.provider_error("openai", "timeout");
     metrics.pool_connections(1, 2);

@@ -32,17 +32,25 @@ pub struct Confinement {
     pub seccomp: bool,
 }
 
-impl fmt::Display for Confinement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [
+impl Confinement {
+    /// The names of all layers, and whether each is present.
+    #[must_use]
+    pub const fn layers(&self) -> [(&'static str, bool); 6] {
+        [
             ("user namespace", self.user_namespace),
             ("network namespace", self.network_namespace),
             ("other namespaces", self.other_namespaces),
             ("no capabilities", self.no_capabilities),
             ("Landlock", self.landlock),
             ("seccomp", self.seccomp),
-        ];
-        let present: Vec<_> = all.into_iter().filter(|(_, is_present)| *is_present).map(|(name, _)| name).collect();
+        ]
+    }
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let present: Vec<_> =
+            self.layers().into_iter().filter(|(_, is_present)| *is_present).map(|(name, _)| name).collect();
         f.write_str(if present.is_empty() { "nothing" } else { "" })?;
         f.write_str(&present.join(", "))
     }

@@ -51,6 +51,7 @@ pub struct Metrics {
     file_searchable: Histogram<f64>,
     file_failed: Counter<u64>,
     check_failed: Counter<u64>,
+    extract_confined: Gauge<u64>,
     chunk_embedded: Counter<u64>,
     token_embedded: Counter<u64>,
     provider_error: Counter<u64>,
@@ -78,6 +79,7 @@ impl Metrics {
             file_searchable: histogram(meter, specs::FILE_SEARCHABLE, BACKGROUND_SECONDS),
             file_failed: counter(meter, specs::FILE_FAILED),
             check_failed: counter(meter, specs::CHECK_FAILED),
+            extract_confined: gauge(meter, specs::EXTRACT_CONFINED),
             chunk_embedded: counter(meter, specs::CHUNK_EMBEDDED),
             token_embedded: counter(meter, specs::TOKEN_EMBEDDED),
             provider_error: counter(meter, specs::PROVIDER_ERROR),
@@ -167,6 +169,11 @@ impl Metrics {
     /// The condition of a check did not hold, and its item goes on. Of those that end the item, `nvisy.file.failed` tells.
     pub fn check_failed(&self) {
         self.check_failed.add(1, &[]);
+    }
+
+    /// Whether this layer confines the processes of the worker that read files.
+    pub fn extract_confined(&self, layer: &'static str, is_present: bool) {
+        self.extract_confined.record(is_present.into(), &[KeyValue::new("extract.layer", layer)]);
     }
 
     /// The vectors of `chunks` chunks with `tokens` tokens in total were written.

@@ -54,6 +54,7 @@ names! {
     FILE_SEARCHABLE = Histogram "nvisy.file.time_to_searchable" "s" "Time from the upload of a file to its last vector.";
     FILE_FAILED = Counter "nvisy.file.failed" "{file}" "Files that could not be processed.";
     CHECK_FAILED = Counter "nvisy.check.failed" "{check}" "Checks with severity `warn` that did not hold.";
+    EXTRACT_CONFINED = Gauge "nvisy.extract.confined" "{process}" "Whether a layer confines the processes of a worker that read files: 1, or 0.";
     CHUNK_EMBEDDED = Counter "nvisy.chunk.embedded" "{chunk}" "Chunks whose vectors were written.";
     TOKEN_EMBEDDED = Counter "nvisy.token.embedded" "{token}" "Tokens of the chunks whose vectors were written.";
     PROVIDER_ERROR = Counter "nvisy.provider.error" "{error}" "Failed calls of a model provider.";
