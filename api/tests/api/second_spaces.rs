@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    ModelServer, TestAccount, TestApp, TestResponse, byte_counts, embedding_response, model_response, part, send,
-    spawn, wait_until,
+    ModelServer, TestAccount, TestApp, TestResponse, byte_counts, definition, embedding_response, model_response, part,
+    send, spawn, wait_until,
 };
 
 /// An embedding server with the models `small`, and `wide`, which fails while it is told to. `wide` finds the farthest passages of
@@ -247,6 +247,44 @@ async fn every_chunk_has_one_vector_of_each_model_when_workers_are_killed() {
     setup.app.wait_until_no_jobs_are_left().await;
     assert_eq!((setup.vectors("small").await, setup.vectors("wide").await), (FILES as i64, FILES as i64));
     drop(worker);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn second_space_of_a_collection_is_not_searched_as_the_first_of_another() {
+    let models = Models::start().await;
+    let mut setup = Setup::new(&models, &[]).await;
+    setup.app.start_worker().await;
+    setup.upload(&["a.txt"]).await;
+    setup.request(Method::POST, "collections", json!({ "name": "reports", "model": "wide" })).await.expect(201);
+    let pipelines = setup.request(Method::GET, "pipelines", Value::Null).await.expect(200);
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "upload" },
+        { "id": "read", "type": "partition" },
+        { "id": "cut", "type": "chunk.section" },
+        { "id": "vec", "type": "embed" },
+        { "id": "out", "type": "sink.collection", "collection": "reports" },
+    ]);
+    let to_reports = definition(&nodes, &["in > read", "read > cut", "cut > vec", "vec > out"]);
+    let pipeline = format!("pipelines/{}", pipelines["items"][0]["id"].as_str().unwrap());
+    setup.request(Method::PATCH, &pipeline, json!({ "definition": to_reports })).await.expect(200);
+    setup.upload(&["zzzzzzzz.txt"]).await;
+    // The place of the report among the passages of its model, which `a.txt` would have if it were compared with it.
+    let place = async || {
+        let body = json!({ "query": "Seals rest on a.txt.", "mode": "vector", "explain": true });
+        let found = setup.request(Method::POST, "search", body).await.expect(200);
+        let hits = found["hits"].as_array().unwrap();
+        assert_eq!(hits.len(), 2, "{found}");
+        let report = hits.iter().find(|hit| hit["file"]["name"] == "zzzzzzzz.txt").unwrap();
+        report["explanation"]["vector"]["rank"].as_i64().unwrap()
+    };
+    assert_eq!(place().await, 1);
+    setup.request(Method::POST, SECOND, json!({ "model": "wide" })).await.expect(201);
+    setup.wait_for("ready").await;
+    assert_eq!((setup.vectors("wide").await, place().await), (2, 1));
+    setup.request(Method::PATCH, SECOND, json!({ "state": "paused" })).await.expect(200);
+    assert_eq!((setup.vectors("wide").await, place().await), (2, 1));
+    setup.app.wait_until_no_jobs_are_left().await;
     setup.app.stop().await;
 }
 

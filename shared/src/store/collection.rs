@@ -150,6 +150,8 @@ pub struct CollectionSpace {
     pub connection_id: Option<ConnectionId>,
     /// The second space, where new chunks get vectors in both.
     pub second_space_id: Option<SpaceId>,
+    /// The second space in any state: the collection may have vectors of it, but not of all chunks.
+    pub partial_space_id: Option<SpaceId>,
     /// Whether it keeps what new results replace, so that it may have many vectors that are not live.
     pub has_superseded: bool,
 }
@@ -165,14 +167,15 @@ impl CollectionSpace {
 pub async fn spaces(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<CollectionSpace>> {
     let spaces = raw_sql!(
         Postgres,
-        "select c.id, c.name, c.space_id, space.quantisation, space.connection_id, second.space_id as second_space_id,
+        "select c.id, c.name, c.space_id, space.quantisation, space.connection_id,
+             case when second.state in ('running', 'ready') then second.space_id end as second_space_id,
+             second.space_id as partial_space_id,
              exists (
                  select from target t
                  where t.workspace_id = c.workspace_id and t.collection_id = c.id and t.superseded_at is not null) as has_superseded
          from collection c
          left join embedding_space space on space.id = c.space_id
          left join second_space second on second.workspace_id = c.workspace_id and second.collection_id = c.id
-             and second.state in ('running', 'ready')
          where c.workspace_id = {workspace} and c.deleted_at is null order by c.name"
     );
     sql::all(conn, spaces).await

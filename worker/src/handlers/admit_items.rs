@@ -17,7 +17,7 @@ use nvisy_shared::{
         change::Change,
         job::Claim,
         run_item::NewItem,
-        search::{SearchMode, SearchQuery, SpaceVector, meaning},
+        search::{SearchMode, SearchQuery, SpaceVector, collections_by_space, meaning},
         selection::Named,
         synced_file,
     },
@@ -212,11 +212,9 @@ async fn find(
     filter: Option<Filter>,
     limit: u32,
 ) -> Result<Vec<FileId>, JobError> {
-    let mut spaces: Vec<(SpaceId, Quantisation)> = store::collection::spaces(&cx.db, workspace)
-        .await?
-        .into_iter()
-        .filter_map(|collection| collection.space_id.zip(collection.quantisation))
-        .collect();
+    let collections = store::collection::spaces(&cx.db, workspace).await?;
+    let mut spaces: Vec<(SpaceId, Quantisation)> =
+        collections.iter().filter_map(|collection| collection.space_id.zip(collection.quantisation)).collect();
     spaces.sort_unstable();
     spaces.dedup();
     cx.spaces.load(&cx.db, spaces.iter().map(|(space, _)| *space)).await?;
@@ -236,7 +234,15 @@ async fn find(
         vectors.extend(embedded.into_iter().map(|vector| SpaceVector { space, quantisation, vector }));
     }
     let mode = if vectors.is_empty() { SearchMode::Text } else { SearchMode::Hybrid };
-    let search = SearchQuery { mode, text: query, vectors, filter, limit: MAX_HITS, ..SearchQuery::default() };
+    let search = SearchQuery {
+        mode,
+        text: query,
+        vectors,
+        collections_by_space: collections_by_space(collections.iter().map(|found| (found, found.space_id))),
+        filter,
+        limit: MAX_HITS,
+        ..SearchQuery::default()
+    };
     let hits = store::search::search(&cx.db, workspace, &search).await?.hits;
     let mut seen = HashSet::new();
     let files = hits.into_iter().map(|hit| hit.file_id).filter(|file| seen.insert(*file));

@@ -22,7 +22,8 @@ use nvisy_shared::{
         evaluation::{EvaluationSettings, Fit, GridPoint, NextQuery, QueryResult, RankedFile, SearchedQuery, Summary},
         job::Claim,
         search::{
-            Boost, BoostRequest, Hit, Rerank, SearchMode, SearchQuery, SpaceVector, Weights, has_words, meaning, search,
+            Boost, BoostRequest, Hit, Rerank, SearchMode, SearchQuery, SpaceVector, Weights, collections_by_space,
+            has_words, meaning, search,
         },
     },
 };
@@ -102,7 +103,7 @@ impl Searcher<'_> {
         let filter = filter.map_err(|error| JobError::retry("the filter of an evaluation is invalid")(error.path))?;
         let boosts: Result<Vec<Boost>, _> = self.settings.boosts.iter().map(BoostRequest::parse).collect();
         let boosts = boosts.map_err(|error| JobError::retry("a boost of an evaluation is invalid")(error.path))?;
-        let (collections, spaces) = self.scope().await?;
+        let Scope { collections, by_space, spaces } = self.scope().await?;
         let mut vectors = self.vectors(claim, spaces, &queries).await?;
         let mut judged = self.judgements(&queries).await?;
         let model = match &self.settings.rerank {
@@ -120,6 +121,7 @@ impl Searcher<'_> {
                 for weights in &self.grid {
                     let mut search_query = SearchQuery {
                         collections: collections.clone(),
+                        collections_by_space: by_space.clone(),
                         boosts: boosts.clone(),
                         ..self.settings.query(&query.text, vectors.clone(), filter.clone(), *weights)
                     };
@@ -197,11 +199,10 @@ impl Searcher<'_> {
         Ok(vectors)
     }
 
-    /// The collections to search (`None`: all of the workspace), and their spaces. Those without vectors have none.
-    async fn scope(&self) -> Result<(Option<Vec<CollectionId>>, Vec<SpaceId>), JobError> {
+    async fn scope(&self) -> Result<Scope, JobError> {
         let all = store::collection::spaces(&self.cx.db, self.workspace).await?;
         let chosen = &self.settings.collections;
-        let mut spaces = Vec::new();
+        let mut searched = Vec::new();
         for id in chosen {
             let collection = all.iter().find(|collection| collection.id == *id);
             let collection = collection.ok_or_else(|| gone("a collection of the evaluation was deleted"))?;
@@ -210,12 +211,24 @@ impl Searcher<'_> {
             } else {
                 collection.space_id
             };
-            spaces.extend(space);
+            searched.push((collection, space));
         }
+        let mut spaces: Vec<SpaceId> = searched.iter().filter_map(|(_, space)| *space).collect();
         spaces.sort_unstable();
         spaces.dedup();
-        Ok(((chosen.len() < all.len()).then(|| chosen.clone()), spaces))
+        let collections = (chosen.len() < all.len()).then(|| chosen.clone());
+        Ok(Scope { collections, by_space: collections_by_space(searched), spaces })
     }
+}
+
+/// What an evaluation searches.
+struct Scope {
+    /// The collections; `None`: all of the workspace.
+    collections: Option<Vec<CollectionId>>,
+    /// Those of a space.
+    by_space: HashMap<SpaceId, Vec<CollectionId>>,
+    /// The spaces of the collections. Those without vectors have none.
+    spaces: Vec<SpaceId>,
 }
 
 fn gone(detail: &'static str) -> JobError {

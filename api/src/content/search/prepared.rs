@@ -7,7 +7,10 @@ use nvisy_shared::{
     platform::Platform,
     store::{
         collection::CollectionSpace,
-        search::{Hit, Language, Rerank, SearchMode, SearchQuery, SpaceVector, has_words, meaning, search},
+        search::{
+            Hit, Language, Rerank, SearchMode, SearchQuery, SpaceVector, collections_by_space, has_words, meaning,
+            search,
+        },
     },
 };
 use serde_json::json;
@@ -128,6 +131,7 @@ impl Prepared {
         let query = SearchQuery {
             mode: scope.mode,
             collections: chosen_ids(all, &scope.collections),
+            collections_by_space: collections_by_space(scope.collections.iter().map(|found| (*found, found.space_id))),
             text,
             language,
             accents,

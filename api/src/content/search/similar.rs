@@ -4,7 +4,7 @@ use nvisy_shared::{
     id::{ChunkId, FileId, WorkspaceId},
     store::{
         self,
-        search::{SearchMode, Threshold, search},
+        search::{SearchMode, Threshold, collections_by_space, search},
     },
 };
 use serde_json::json;
@@ -64,6 +64,7 @@ pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarComm
     if query.vectors.is_empty() {
         return Err(Problem::new(Code::NotEmbedded));
     }
+    query.collections_by_space = collections_by_space(chosen.iter().map(|found| (*found, found.space_id)));
     query.mode = SearchMode::Vector;
     query.threshold = threshold;
     let origin = match origin {

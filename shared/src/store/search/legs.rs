@@ -147,7 +147,7 @@ impl<'a> Legs<'a> {
         let mut leg = VectorLeg {
             workspace: self.workspace,
             query: vector,
-            collections: query.collections.as_deref(),
+            collections: query.collections_of(vector.space),
             filter: round.filter.as_ref(),
             visibility: query.visibility,
             has_disabled: self.scope.has_disabled,

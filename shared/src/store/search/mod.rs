@@ -4,6 +4,7 @@
 //! row counts whether it scans all vectors or walks the HNSW index: for a tenant with one percent of the vectors, the planner's
 //! choice finds four percent of the hits.
 
+mod collections_by_space;
 pub(super) mod condition;
 mod context;
 mod disabled;
@@ -36,8 +37,8 @@ use std::{
 use nvisy_lexical::query::Query;
 pub use nvisy_lexical::{Accents, Language};
 
-pub(super) use self::{condition::condition, parameters::Parameters};
 pub use self::{
+    collections_by_space::collections_by_space,
     facets::{Facet, FacetField},
     model::{AccessPath, Context, Explanation, Hit, MARK_END, MARK_START, Passage, SearchResult, Work},
     model_rerank::chunk_texts,
@@ -50,6 +51,7 @@ pub use self::{
     similar::{chunk_exists, chunk_vectors, file_vectors},
     visibility::Visibility,
 };
+pub(super) use self::{condition::condition, parameters::Parameters};
 use self::{
     hits::ReadHits,
     legs::Legs,

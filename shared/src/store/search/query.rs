@@ -61,6 +61,8 @@ pub struct SearchQuery {
     pub vectors: Vec<SpaceVector>,
     /// The collections to search; `None`: all of the workspace.
     pub collections: Option<Vec<CollectionId>>,
+    /// Those of them to search in a space; without an entry: all ([`collections_by_space`](super::collections_by_space())).
+    pub collections_by_space: HashMap<SpaceId, Vec<CollectionId>>,
     /// Limits the search to matching files.
     pub filter: Option<Filter>,
     /// The time of which passages are found.
@@ -104,6 +106,11 @@ impl SearchQuery {
     pub(super) fn needs_files(&self) -> bool {
         let has_order = self.recency.is_some() || !self.boosts.is_empty() || !self.model_scores.is_empty();
         self.per_file.is_some() || has_order || !self.seen.is_empty() || !self.pinned.is_empty()
+    }
+
+    /// The collections to search in a space; `None`: all of the workspace.
+    pub(super) fn collections_of(&self, space: SpaceId) -> Option<&[CollectionId]> {
+        self.collections_by_space.get(&space).or(self.collections.as_ref()).map(Vec::as_slice)
     }
 
     /// The number of hits, or of files.

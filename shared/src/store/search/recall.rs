@@ -97,7 +97,7 @@ fn recall(found: &[Candidate], exact: &[Candidate]) -> Option<f64> {
 async fn matching_share(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery) -> Result<f64> {
     let (Some(filter), [vector]) = (query.filter.as_ref(), query.vectors.as_slice()) else { return Ok(1.0) };
     let count = async |filter: Option<&Filter>| -> Result<i64> {
-        let collections = query.collections.as_deref();
+        let collections = query.collections_of(vector.space);
         let visibility = query.visibility;
         let leg = VectorLeg {
             workspace,
