@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, embedding_response, part, send, wait_until,
+    ModelRequest, ModelServer, QuickWorker, TestAccount, TestApp, TestResponse, embedding_response, part, send,
+    wait_until,
 };
 
 struct Setup {
@@ -164,6 +165,28 @@ async fn vectors_of_4096_dimensions_have_a_binary_index_and_are_found() {
     let id = space["id"].as_str().unwrap();
     setup.app.sql(&format!("select create_space_index('{id}', 4096)")).await;
     setup.assert_tides_are_found(&direction(true, 4_096)).await;
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn large_space_is_indexed_soon_after_garbage_collection_has_run() {
+    let setup = Setup::new(&[]).await;
+    let worker = QuickWorker::start(&setup.app).await;
+    let body = json!({ "model": "eight", "quantisation": "binary" });
+    let space = setup.request(Method::PATCH, "collections/default", body).await.expect(200)["space"].take();
+    setup.upload().await;
+    wait_until("garbage collection waits for its next time", async || {
+        let waits = "maintenance_lease where name = 'gc' and due_at > now() + interval '5 minutes'";
+        (setup.app.count(waits).await == 1).then_some(())
+    })
+    .await;
+    let index = format!("embedding_hnsw_{}", space["id"].as_str().unwrap().replace('-', ""));
+    let indexes = format!("pg_index where indexrelid = to_regclass('{index}') and indisvalid");
+    assert_eq!(setup.app.count(&indexes).await, 0, "two vectors need no index");
+    setup.app.sql("update collection_usage set vectors = 10000").await;
+    wait_until("the space has an index", async || (setup.app.count(&indexes).await == 1).then_some(())).await;
+    setup.assert_tides_are_found(&direction(true, 8)).await;
+    worker.stop().await;
     setup.app.stop().await;
 }
 

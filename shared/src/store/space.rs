@@ -113,19 +113,21 @@ pub struct SpaceSize {
     pub dimensions: i32,
 }
 
-/// Spaces that requests have created, in which at least so many vectors are live, and which have no index.
+/// Spaces that requests have created, in which at least so many vectors are live, and which have no index. A second space counts with
+/// the vectors that it is to have.
 pub async fn without_index(conn: &impl Conn, vectors: i64) -> Result<Vec<SpaceSize>> {
     let large = raw_sql!(
         Postgres,
-        "select space.id, space.dimensions
-         from embedding_space space
+        "with unindexed as materialized (
+             select id, dimensions from embedding_space
+             where on_request and to_regclass('embedding_hnsw_' || replace(id::text, '-', '')) is null)
+         select space.id, space.dimensions
+         from unindexed space
          join (
              select workspace_id, id, space_id from collection
              union all select workspace_id, collection_id, space_id from second_space) collection on collection.space_id = space.id
          join collection_usage usage on usage.workspace_id = collection.workspace_id and usage.collection_id = collection.id
-         where space.on_request
-             and to_regclass('embedding_hnsw_' || replace(space.id::text, '-', '')) is null
-         group by space.id having sum(usage.vectors) >= {vectors}"
+         group by space.id, space.dimensions having sum(usage.vectors) >= {vectors}"
     );
     sql::all(conn, large).await
 }

@@ -40,6 +40,8 @@ pub struct Schedule {
     pub postings_interval: Duration,
     /// From the end of one run of garbage collection to the next.
     pub gc_interval: Duration,
+    /// From the end of one search for spaces that need an index to the next.
+    pub new_indexes_interval: Duration,
     /// From the end of one search for indexes of mostly deleted vectors to the next.
     pub indexes_interval: Duration,
     /// From the end of one search for runs that have lost jobs to the next.
@@ -56,6 +58,7 @@ impl Default for Schedule {
             targets_interval: Duration::from_secs(30),
             postings_interval: Duration::from_secs(20),
             gc_interval: Duration::from_secs(600),
+            new_indexes_interval: Duration::from_secs(10),
             indexes_interval: Duration::from_secs(3600),
             repair_interval: Duration::from_secs(120),
             repair_age: Duration::from_secs(300),
@@ -78,6 +81,8 @@ enum MaintenanceTask {
     Gc,
     /// Runs that have lost jobs.
     Repair,
+    /// Spaces that have become large enough for an index.
+    NewIndexes,
     /// Indexes of mostly deleted vectors, which take long to build anew.
     Indexes,
 }
@@ -88,6 +93,8 @@ impl MaintenanceTask {
         [Self::Schedules, Self::Accounts, Self::ExternalTargets, Self::Postings, Self::Repair, Self::Gc];
     /// Those that take long, and run beside the others.
     const LONG: [Self; 1] = [Self::Indexes];
+    /// Those that wait for no other: writers of vectors wait for a new index, the longer, the more vectors it has.
+    const PROMPT: [Self; 1] = [Self::NewIndexes];
 
     /// The key of its lease in the database.
     const fn name(self) -> &'static str {
@@ -98,6 +105,7 @@ impl MaintenanceTask {
             Self::Postings => "postings",
             Self::Gc => "gc",
             Self::Repair => "repair",
+            Self::NewIndexes => "new_indexes",
             Self::Indexes => "indexes",
         }
     }
@@ -110,6 +118,7 @@ impl MaintenanceTask {
             Self::Postings => schedule.postings_interval,
             Self::Gc => schedule.gc_interval,
             Self::Repair => schedule.repair_interval,
+            Self::NewIndexes => schedule.new_indexes_interval,
             Self::Indexes => schedule.indexes_interval,
         }
     }
@@ -138,7 +147,7 @@ impl MaintenanceTask {
                 collections::erase(cx).await?;
                 collections::delete_abandoned_targets(cx).await?;
                 collections::delete_expired_targets(cx).await?;
-                spaces::tidy(cx).await?;
+                spaces::delete_unused(cx).await?;
                 gc::obsolete_fingerprints(cx).await?;
                 limits::delete_full(cx).await?;
                 gc::unused_artifacts(cx).await?;
@@ -149,6 +158,7 @@ impl MaintenanceTask {
                 gc::orphaned_objects(cx).await?;
             }
             Self::Repair => repair::lost_jobs(cx, schedule.repair_age).await?,
+            Self::NewIndexes => spaces::create_indexes(cx).await?,
             Self::Indexes => spaces::rebuild_index(cx).await?,
         }
         Ok(())
@@ -169,6 +179,7 @@ pub async fn run(cx: Context, schedule: Schedule, lifecycle: Lifecycle) {
         () = measuring => {}
         () = run_due(&cx, &MaintenanceTask::SHORT, &schedule) => {}
         () = run_due(&cx, &MaintenanceTask::LONG, &schedule) => {}
+        () = run_due(&cx, &MaintenanceTask::PROMPT, &schedule) => {}
     }
 }
 

@@ -11,18 +11,28 @@ const INDEXED_VECTORS: i64 = 10_000;
 /// The size below which an index is not worth building anew.
 const REBUILT_BYTES: i64 = 64 << 20;
 
-/// Removes the spaces that requests have created and no collection uses any more, and indexes those that have become large.
-pub(super) async fn tidy(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// Removes the spaces that requests have created and no collection uses any more.
+pub(super) async fn delete_unused(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     let tx = cx.db.begin().await?;
     let deleted = store::space::delete_unused(&tx).await?;
     tx.commit().await?;
     if deleted > 0 {
         tracing::info!(spaces = deleted, "removed unused embedding spaces");
     }
+    Ok(())
+}
+
+/// Indexes the spaces that requests have created and that have become large. Tries again at the next interval while an index is being
+/// built: the writers of vectors would wait for its end, because they wait behind the lock of a new index.
+pub(super) async fn create_indexes(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     for space in store::space::without_index(&cx.db, INDEXED_VECTORS).await? {
+        if store::space_index::is_building(&cx.db).await? {
+            return Ok(());
+        }
         let tx = cx.db.begin().await?;
         store::space::create_index(&tx, space.id, u16::try_from(space.dimensions)?).await?;
         tx.commit().await?;
+        tracing::info!(space = %space.id, "indexed an embedding space");
     }
     Ok(())
 }
