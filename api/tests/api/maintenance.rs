@@ -5,7 +5,7 @@ use std::time::Duration;
 use nvisy_shared::{lifecycle::Lifecycle, store};
 use nvisy_worker::{app::Worker, maintenance::Schedule};
 
-use crate::support::{TestApp, program, wait_until};
+use crate::support::{QuickWorker, TestApp, program, wait_until};
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
@@ -61,5 +61,23 @@ async fn task_has_one_holder_at_a_time() {
     let all =
         futures::future::join_all((0..8).map(|_| store::maintenance_lease::acquire(&app.db, "test", minute))).await;
     assert_eq!(all.into_iter().filter(|taken| *taken.as_ref().unwrap()).count(), 1, "when it is due");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn invalid_index_of_an_interrupted_rebuild_is_dropped() {
+    let app = TestApp::start_with(&[LOCAL]).await;
+    let indexes = app.rows("select relname::text as name from pg_class where relname like 'embedding_hnsw_%'").await;
+    let index = format!("{}_ccnew", indexes[0].try_get::<String>("", "name").unwrap());
+    app.sql(&format!(
+        "create index {index} on embedding (chunk_id);
+         update pg_index set indisvalid = false where indexrelid = '{index}'::regclass"
+    ))
+    .await;
+    let worker = QuickWorker::start(&app).await;
+    let left = format!("pg_class where relname = '{index}'");
+    wait_until("the index is dropped", async || (app.count(&left).await == 0).then_some(())).await;
+    worker.stop().await;
+    assert_eq!(app.count("pg_class where relname like 'embedding_hnsw_%'").await, 1, "the valid one stays");
     app.stop().await;
 }

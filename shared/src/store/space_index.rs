@@ -79,15 +79,34 @@ pub async fn count_vectors(conn: &impl Conn, space: SpaceId) -> Result<i64> {
     Ok(sql::first_value(conn, count).await?.unwrap_or_default())
 }
 
-/// Whether an index of vectors is being built, or the remains of a build that failed are there.
+/// Whether an index of vectors is being built. One that another role builds counts: its table is hidden.
 pub async fn is_building(conn: &impl Conn) -> Result<bool> {
     let building = raw_sql!(
         Postgres,
         "select exists (select from pg_stat_progress_create_index
-                        where datname = current_database() and relid = 'embedding'::regclass)
-             or exists (select from pg_index where indrelid = 'embedding'::regclass and not indisvalid)"
+                        where datname = current_database() and coalesce(relid = 'embedding'::regclass, true))"
     );
     Ok(sql::first_value(conn, building).await?.unwrap_or(false))
+}
+
+/// The names of invalid indexes of vectors: while no index is being built, those that an interrupted [`rebuild`] has left. They are
+/// written, but not searched.
+pub async fn invalid(conn: &impl Conn) -> Result<Vec<String>> {
+    let invalid = raw_sql!(
+        Postgres,
+        "select index.relname::text from pg_index
+         join pg_class index on index.oid = pg_index.indexrelid
+         where pg_index.indrelid = 'embedding'::regclass and not pg_index.indisvalid
+             and index.relname ~ '^embedding_hnsw_[0-9a-f]+_cc(new|old)[0-9]*$'
+         order by 1"
+    );
+    sql::all_values(conn, invalid).await
+}
+
+/// Drops an [`invalid`] index, while vectors are read and written. The role needs to own the table.
+pub async fn drop_invalid(db: &Db, name: &str) -> Result<()> {
+    db.execute_unprepared(&format!("drop index concurrently if exists \"{name}\"")).await?;
+    Ok(())
 }
 
 /// Builds the index of a space anew beside the old one, while both are searched and written, and replaces it. The role needs the
@@ -123,6 +142,34 @@ mod tests {
     #[tokio::test]
     async fn binary_index_of_mostly_deleted_vectors_is_found_and_rebuilt_smaller() {
         rebuilds(Quantisation::Binary, 256, 6_000).await;
+    }
+
+    #[tokio::test]
+    async fn invalid_index_of_an_interrupted_build_is_dropped_and_no_other() {
+        let deployment = TestDeployment::new().await;
+        let db = store::connect(&deployment.config(&[]).database).await.unwrap();
+        let left = format!("embedding_hnsw_{}_ccnew", SpaceId::new().0.simple());
+        let built = format!("embedding_hnsw_{}_ccold1", SpaceId::new().0.simple());
+        for name in [left.as_str(), built.as_str(), "others_ccnew"] {
+            db.execute_unprepared(&format!("create index {name} on embedding (chunk_id)")).await.unwrap();
+        }
+        db.execute_unprepared(&format!(
+            "update pg_index set indisvalid = false where indexrelid in ('{left}'::regclass, 'others_ccnew'::regclass)"
+        ))
+        .await
+        .unwrap();
+        assert_eq!(invalid(&db).await.unwrap(), [left.clone()]);
+        assert!(!is_building(&db).await.unwrap());
+        drop_invalid(&db, &left).await.unwrap();
+        assert_eq!(invalid(&db).await.unwrap(), [""; 0]);
+        let indexes = raw_sql!(
+            Postgres,
+            "select relname::text from pg_class where oid in (
+                 select indexrelid from pg_index where indrelid = 'embedding'::regclass) and relname ~ '_cc' order by 1"
+        );
+        assert_eq!(sql::all_values::<String>(&db, indexes).await.unwrap(), [built.as_str(), "others_ccnew"]);
+        db.close().await.unwrap();
+        deployment.close().await;
     }
 
     async fn rebuilds(quantisation: Quantisation, dimensions: u16, vectors: i64) {

@@ -37,8 +37,25 @@ pub(super) async fn create_indexes(cx: &Context) -> Result<(), Box<dyn Error + S
     Ok(())
 }
 
-/// Builds the largest index anew of those that are mostly of deleted vectors. One at a time: each needs the room of a second one.
+/// Drops what interrupted builds have left, and builds the largest index anew of those that are mostly of deleted vectors.
+/// One at a time: each needs the room of a second one.
 pub(super) async fn rebuild_index(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    if store::space_index::is_building(&cx.db).await? {
+        tracing::info!("indexes of vectors are not examined: one is being built");
+        return Ok(());
+    }
+    for name in store::space_index::invalid(&cx.db).await? {
+        if let Err(error) = store::space_index::drop_invalid(&cx.db, &name).await {
+            let error = &error as &dyn Error;
+            tracing::warn!(
+                index = name,
+                error,
+                "an invalid index of vectors is left: the owner of the schema must drop it"
+            );
+            return Ok(());
+        }
+        tracing::info!(index = name, "dropped an invalid index of vectors, which an interrupted build has left");
+    }
     let mut dead = store::space_index::list(&cx.db, REBUILT_BYTES).await?;
     dead.retain(IndexSize::is_mostly_dead);
     dead.sort_by_key(|index| Reverse(index.bytes));
@@ -52,10 +69,6 @@ pub(super) async fn rebuild_index(cx: &Context) -> Result<(), Box<dyn Error + Se
         }
     }
     let Some(index) = largest else { return Ok(()) };
-    if store::space_index::is_building(&cx.db).await? {
-        tracing::warn!(space = %index.id, "an index of mostly deleted vectors waits: another is being built, or is invalid and must be dropped");
-        return Ok(());
-    }
     tracing::info!(space = %index.id, bytes = index.bytes, vectors = index.vectors, "building an index of mostly deleted vectors anew");
     Ok(store::space_index::rebuild(&cx.db, index.id).await?)
 }
