@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Searched, TestFile, hit_names};
+use crate::support::{Searched, Setup, TestFile, definition, hit_names};
 
 /// A document of sections, each a passage of its own about a subject.
 fn sections(title: &str, subjects: &[&str]) -> String {
@@ -200,4 +200,52 @@ async fn pages_repeat_and_miss_no_hit_while_files_come_and_go() {
     searched.post("search", &json!({ "query": "osprey", "cursor": "AAAA" })).await.problem(400, "invalid_cursor");
     searched.post("search", &json!({ "query": "osprey", "cursor": "" })).await.problem(422, "invalid_body");
     searched.app.stop().await;
+}
+
+#[actix_web::test]
+async fn passage_in_two_collections_is_one_hit_and_takes_no_place_of_others() {
+    let setup = Setup::with_worker().await;
+    setup.collection("copies").await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "upload" },
+        { "id": "read", "type": "partition" },
+        { "id": "cut", "type": "chunk.section" },
+        { "id": "vec", "type": "embed" },
+        { "id": "one", "type": "sink.collection", "collection": "default" },
+        { "id": "other", "type": "sink.collection", "collection": "copies" },
+    ]);
+    let twice = definition(&nodes, &["in > read", "read > cut", "cut > vec", "vec > one", "vec > other"]);
+    setup.pipeline("Twice", &twice).await;
+    let files = [1, 2, 3].map(|n| (format!("{n}.txt"), format!("The turbine number {n} is inspected.")));
+    let uploads: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    setup.upload(&uploads).await;
+    let search = async |body: Value| setup.app.post(&setup.ada, &setup.path("search"), &body).await.expect(200);
+    for mode in ["text", "vector", "hybrid"] {
+        let all = search(json!({ "query": "turbine", "mode": mode, "limit": 3, "verify": true })).await;
+        let names: BTreeSet<_> = hit_names(&all).into_iter().collect();
+        assert_eq!((hit_names(&all).len(), names.len()), (3, 3), "{mode} {all}");
+        assert!(all["nextCursor"].is_null() && all["recall"] == 1.0, "{mode} {all}");
+        // Page by page.
+        let (mut shown, mut cursor) = (Vec::new(), Value::Null);
+        loop {
+            let mut body = json!({ "query": "turbine", "mode": mode, "limit": 1 });
+            if !cursor.is_null() {
+                body["cursor"] = cursor;
+            }
+            let mut page = search(body).await;
+            shown.extend(hit_names(&page).into_iter().map(str::to_owned));
+            cursor = page["nextCursor"].take();
+            if cursor.is_null() {
+                break;
+            }
+        }
+        let names: BTreeSet<_> = shown.iter().collect();
+        assert_eq!((shown.len(), names.len()), (3, 3), "{mode} {shown:?}");
+        let grouped = search(json!({ "query": "turbine", "mode": mode, "groupBy": "file", "perFile": 5 })).await;
+        let found = groups(&grouped);
+        assert!(found.len() == 3 && found.iter().all(|(_, hits)| *hits == 1), "{mode} {found:?}");
+        let copies = search(json!({ "query": "turbine", "mode": mode, "collections": ["copies"] })).await;
+        assert_eq!(hit_names(&copies).len(), 3, "{mode} {copies}");
+    }
+    setup.app.stop().await;
 }

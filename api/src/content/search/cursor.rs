@@ -38,7 +38,8 @@ impl Fingerprint {
 
     /// The cursor of the page behind these hits; `None` at the depth where pages end.
     pub fn encode(self, seen: &Seen, hits: &[Hit], is_grouped: bool) -> Option<String> {
-        let marks = hits.iter().map(|hit| Seen::mark(if is_grouped { hit.file_id.0 } else { hit.chunk_id.0 }));
+        let mark = |hit: &Hit| if is_grouped { Seen::file_mark(hit.file_id) } else { Seen::passage_mark(hit.passage) };
+        let marks = hits.iter().map(mark);
         let marks: HashSet<SeenMark> = seen.iter().copied().chain(marks).collect();
         if marks.len() >= MAX_DEPTH {
             return None;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::{model::Explanation, query::Weights, vector_leg::Near};
-use crate::id::{ChunkId, FileId};
+use crate::id::{ChunkId, FileId, TargetId};
 
 /// The constant k of reciprocal rank fusion; 60 is the usual value and keeps the first few ranks close.
 const FUSION_K: f64 = 60.0;
@@ -33,6 +33,10 @@ pub(in crate::store) struct Candidate {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::store) struct OwningFile {
     pub(in crate::store) id: FileId,
+    pub(in crate::store) target: TargetId,
+    /// The hash of version, byte range and text, which the chunks of a passage in several targets have in common. `None`: the ranking
+    /// does not need it.
+    pub(in crate::store) passage: Option<i64>,
     pub(in crate::store) created_at: DateTime<Utc>,
     /// The factor of the boosts that it matches.
     pub(in crate::store) boost: Option<f64>,

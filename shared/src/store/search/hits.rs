@@ -38,6 +38,7 @@ struct Row {
     text: String,
     is_edited: bool,
     revision: i32,
+    passage: i64,
 }
 
 /// The chunk of a hit in its target.
@@ -51,6 +52,14 @@ pub(super) struct ChunkPlace {
 pub(super) struct ReadHits {
     pub(super) hits: Vec<(Hit, ChunkPlace)>,
     pub(super) highlighting: Duration,
+}
+
+impl ReadHits {
+    /// Whether a passage is there twice, because the file is in several targets.
+    pub(super) fn has_duplicates(&self) -> bool {
+        let mut targets = HashMap::with_capacity(self.hits.len());
+        self.hits.iter().any(|(hit, place)| *targets.entry(hit.passage).or_insert(place.target) != place.target)
+    }
 }
 
 /// The hits of candidates, in their order. `offset 0` keeps the planner from reading all files of the tenant.
@@ -73,7 +82,7 @@ pub(super) async fn read(
         Postgres,
         "select c.id as chunk_id, c.document, c.target_id, c.ordinal, c.file_id, f.name as file_name, v.media_type, c.version_id, c.page,
              c.start_byte, c.end_byte, c.heading_path, c.text, c.original_text is not null as is_edited,
-             c.revision, k.id as collection_id, k.name as collection_name
+             c.revision, hashtextextended(concat_ws(' ', c.version_id, c.start_byte, c.end_byte, c.text), 0) as passage, k.id as collection_id, k.name as collection_name
          from (
              select c.* from unnest({chunks}::uuid[]) as found (id) cross join lateral (
                  select * from chunk where workspace_id = {workspace} and id = found.id offset 0) c
@@ -124,6 +133,7 @@ fn hit(row: Row, candidate: Candidate, found: &Found) -> (Hit, ChunkPlace) {
         heading_path: row.heading_path,
         is_edited: row.is_edited,
         revision: row.revision,
+        passage: row.passage,
         score: candidate.score,
         vector_score: candidate.vector_score,
         text_score: candidate.text_score,

@@ -56,10 +56,10 @@ use self::{
     hits::ReadHits,
     legs::Legs,
     model::{THRESHOLDS, Thresholds},
-    selection::Selected,
+    selection::{Duplicates, Selected},
 };
 use super::{Db, Result, Tx, transaction};
-use crate::id::{ChunkId, WorkspaceId};
+use crate::id::WorkspaceId;
 
 /// The part of a query that has a meaning to be embedded: without operators and excluded words.
 #[must_use]
@@ -94,9 +94,21 @@ async fn run(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery, thresholds: T
     let mut work = Work::default();
     let mut since = Stopwatch::start();
     let mut legs = Legs::open(tx, workspace, query, thresholds).await?;
-    let Selected { candidates, has_more, rounds, last_candidates } = selection::select(&mut legs).await?;
-    work = Work { rounds, candidates: last_candidates, ranking: since.lap(), ..work };
-    let ReadHits { mut hits, highlighting } = hits::read(tx, workspace, candidates, &legs.found).await?;
+    let mut selected = selection::select(&mut legs, Duplicates::Keep).await?;
+    work.ranking = since.lap();
+    let mut read = hits::read(tx, workspace, selected.candidates, &legs.found).await?;
+    if read.has_duplicates() {
+        // Rare, so the passages of all candidates are not read before.
+        let of_reading = since.lap();
+        let rounds = selected.rounds;
+        selected = selection::select(&mut legs, Duplicates::Drop).await?;
+        selected.rounds += rounds;
+        work.ranking += of_reading + since.lap();
+        read = hits::read(tx, workspace, selected.candidates, &legs.found).await?;
+    }
+    let Selected { has_more, rounds, last_candidates, .. } = selected;
+    let ReadHits { mut hits, highlighting } = read;
+    work = Work { rounds, candidates: last_candidates, ..work };
     if let Some(expand) = query.expand {
         context::add(tx, workspace, expand, &mut hits).await?;
     }
@@ -128,13 +140,13 @@ async fn recall_of(
 ) -> Result<f64> {
     let thresholds = Thresholds { exact_vectors: u32::MAX, ..thresholds };
     let mut legs = Legs::open(tx, workspace, query, thresholds).await?;
-    let exact = selection::select(&mut legs).await?.candidates;
+    let exact = selection::select(&mut legs, Duplicates::Drop).await?.candidates;
     let exact = hits::read(tx, workspace, exact, &legs.found).await?.hits;
     if exact.is_empty() {
         return Ok(1.0);
     }
-    let found: HashSet<ChunkId> = hits.iter().map(|hit| hit.chunk_id).collect();
-    let common = exact.iter().filter(|(hit, _)| found.contains(&hit.chunk_id)).count();
+    let found: HashSet<i64> = hits.iter().map(|hit| hit.passage).collect();
+    let common = exact.iter().filter(|(hit, _)| found.contains(&hit.passage)).count();
     Ok(common as f64 / exact.len() as f64)
 }
 

@@ -76,6 +76,8 @@ pub struct Hit {
     pub is_edited: bool,
     /// Raised whenever the chunk changes.
     pub revision: i32,
+    /// The hash of version, byte range and text, which its chunks in several collections have in common.
+    pub passage: i64,
     /// The score by which hits are sorted.
     pub score: f64,
     /// Cosine similarity to the query's vector, if the vector leg found the chunk.

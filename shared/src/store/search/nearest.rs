@@ -5,7 +5,8 @@ use super::{
     legs::Legs,
     model::{THRESHOLDS, Thresholds},
     query::SearchQuery,
-    selection, snapshot,
+    selection::{self, Duplicates},
+    snapshot,
 };
 use crate::{
     id::{ChunkId, WorkspaceId},
@@ -28,5 +29,5 @@ pub(super) async fn nearest(
     thresholds: Thresholds,
 ) -> Result<Vec<Candidate>> {
     let mut legs = Legs::open(tx, workspace, query, thresholds).await?;
-    Ok(selection::select(&mut legs).await?.candidates)
+    Ok(selection::select(&mut legs, Duplicates::Keep).await?.candidates)
 }

@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use nvisy_lexical::{Accents, Language};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use uuid::Uuid;
 
 use super::{facets::FacetField, visibility::Visibility};
 use crate::{
@@ -249,11 +248,11 @@ pub(super) fn multiplied(score: f64, factor: f64) -> f64 {
     if score < 0.0 { score / factor.max(f64::EPSILON) } else { score * factor }
 }
 
-/// Marks of chunks or files that earlier pages have shown.
+/// Marks of passages or files that earlier pages have shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen(HashSet<SeenMark>);
 
-/// Six random bytes of an id: two of a few thousand ids have the same mark once in ten million searches.
+/// Six random bytes of an id, or of the hash of a passage: two of a few thousand have the same mark once in ten million searches.
 pub type SeenMark = [u8; 6];
 
 impl Seen {
@@ -263,11 +262,19 @@ impl Seen {
         Self(marks)
     }
 
-    /// The mark of a chunk or a file.
+    /// The mark of a file.
     #[must_use]
-    pub fn mark(id: Uuid) -> SeenMark {
+    pub fn file_mark(file: FileId) -> SeenMark {
         let mut mark = SeenMark::default();
-        mark.copy_from_slice(&id.as_bytes()[10..]);
+        mark.copy_from_slice(&file.0.as_bytes()[10..]);
+        mark
+    }
+
+    /// The mark of a [passage](super::Hit::passage).
+    #[must_use]
+    pub fn passage_mark(passage: i64) -> SeenMark {
+        let mut mark = SeenMark::default();
+        mark.copy_from_slice(&passage.to_be_bytes()[2..]);
         mark
     }
 
@@ -288,8 +295,12 @@ impl Seen {
         self.0.is_empty()
     }
 
-    pub(super) fn contains(&self, id: Uuid) -> bool {
-        self.0.contains(&Self::mark(id))
+    pub(super) fn has_file(&self, file: FileId) -> bool {
+        self.0.contains(&Self::file_mark(file))
+    }
+
+    pub(super) fn has_passage(&self, passage: i64) -> bool {
+        self.0.contains(&Self::passage_mark(passage))
     }
 }
 
@@ -329,9 +340,10 @@ mod tests {
     }
 
     #[test]
-    fn seen_ids_are_known_by_their_marks() {
-        let (seen, other) = (crate::id::new(), crate::id::new());
-        let marks = Seen::new(HashSet::from([Seen::mark(seen)]));
-        assert!(marks.contains(seen) && !marks.contains(other));
+    fn seen_files_and_passages_are_known_by_their_marks() {
+        let (seen, other) = (FileId::new(), FileId::new());
+        let marks = Seen::new(HashSet::from([Seen::file_mark(seen), Seen::passage_mark(-7)]));
+        assert!(marks.has_file(seen) && !marks.has_file(other));
+        assert!(marks.has_passage(-7) && !marks.has_passage(7));
     }
 }

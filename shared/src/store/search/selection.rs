@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::{
     fusion::{self, Candidate},
     legs::{Legs, Round},
+    model::Explanation,
     model_rerank, neighbours, owning_file,
     query::{Rerank, SearchQuery, multiplied},
 };
 use crate::{
     clock,
     domain::filter::{Field, Filter, Operand},
-    id::FileId,
+    id::{FileId, TargetId},
     store::Result,
 };
 
@@ -26,6 +27,15 @@ const BOOSTED_CANDIDATES: i64 = 400;
 /// Candidates of a round that reads pinned files.
 const PINNED_CANDIDATES: i64 = 256;
 
+/// Whether a passage may be selected twice, because its file is in several targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duplicates {
+    /// It may, where the ranking does not read the files of candidates.
+    Keep,
+    /// Only the best of its chunks is selected.
+    Drop,
+}
+
 /// The selected hits.
 #[derive(Debug)]
 pub(super) struct Selected {
@@ -39,8 +49,9 @@ pub(super) struct Selected {
 
 /// Runs rounds until there are enough hits, or no more chunks match. A flat search reads more until it has enough. A grouped one
 /// does so, too; then it leaves out the files that it has, so that each round finds others.
-pub(super) async fn select(legs: &mut Legs<'_>) -> Result<Selected> {
+pub(super) async fn select(legs: &mut Legs<'_>, duplicates: Duplicates) -> Result<Selected> {
     let query = legs.query;
+    let needs_files = query.needs_files() || duplicates == Duplicates::Drop;
     let mut selection = Selection::new(query);
     let mut rounds = 0;
     if !query.pinned.is_empty() {
@@ -58,7 +69,7 @@ pub(super) async fn select(legs: &mut Legs<'_>) -> Result<Selected> {
         let ranked = legs.rank(&round).await?;
         rounds += 1;
         let mut candidates = ranked.candidates;
-        if query.needs_files() {
+        if needs_files {
             candidates = with_files(legs, candidates).await?;
         }
         let last_candidates = candidates.len();
@@ -107,7 +118,10 @@ async fn rank_pinned(legs: &mut Legs<'_>, rounds: &mut usize) -> Result<Vec<Cand
 /// Adds the files, and what the age of each, the boosts and the scores of a model change.
 async fn with_files(legs: &Legs<'_>, candidates: Vec<Candidate>) -> Result<Vec<Candidate>> {
     let query = legs.query;
-    let mut candidates = owning_file::find(legs.conn, legs.workspace, candidates, &query.boosts).await?;
+    // A group of one hit has no passage twice.
+    let with_passages = query.per_file != Some(1);
+    let found = owning_file::find(legs.conn, legs.workspace, candidates, &query.boosts, with_passages);
+    let mut candidates = found.await?;
     if query.recency.is_some() || !query.boosts.is_empty() {
         let now = clock::now();
         for found in &mut candidates {
@@ -183,11 +197,21 @@ struct Selection<'a> {
     /// Of a flat search: a group for each hit.
     groups: Vec<Vec<Candidate>>,
     by_file: HashMap<FileId, usize>,
+    /// The targets of the passages.
+    passages: HashMap<i64, TargetId>,
 }
 
 impl<'a> Selection<'a> {
     fn new(query: &'a SearchQuery) -> Self {
-        Self { query, pinned: Vec::new(), groups: Vec::new(), by_file: HashMap::new() }
+        Self { query, pinned: Vec::new(), groups: Vec::new(), by_file: HashMap::new(), passages: HashMap::new() }
+    }
+
+    /// Whether no better candidate of another target has the passage. Those of one target are different elements of its pipeline.
+    fn is_new(&mut self, found: &Candidate) -> bool {
+        let Some((passage, target)) = found.file.and_then(|file| Some((file.passage?, file.target))) else {
+            return true;
+        };
+        *self.passages.entry(passage).or_insert(target) == target
     }
 
     /// Adds the best chunks of pinned files.
@@ -202,11 +226,14 @@ impl<'a> Selection<'a> {
         for file in &query.pinned {
             // A repeated id has none left.
             let Some(mut hits) = by_file.remove(file) else { continue };
+            hits.retain(|found| self.is_new(found));
             let is_seen = match query.per_file {
                 Some(_) => query.seen.contains(file.0),
-                None => hits.iter().any(|found| found.chunk.is_some_and(|chunk| query.seen.contains(chunk.0))),
+                None => hits
+                    .iter()
+                    .any(|found| self.is_seen(found) || found.chunk.is_some_and(|chunk| query.seen.contains(chunk.0))),
             };
-            if !is_seen {
+            if !is_seen && !hits.is_empty() {
                 hits.truncate(query.per_file.unwrap_or(1));
                 self.pinned.push(hits);
             }
@@ -216,10 +243,13 @@ impl<'a> Selection<'a> {
     /// Adds the candidates of a round.
     fn add(&mut self, candidates: Vec<Candidate>) {
         for found in candidates {
+            if !self.is_new(&found) {
+                continue;
+            }
             match (self.query.per_file, found.file) {
                 (Some(per_file), Some(owner)) => self.add_to_file(found, owner.id, per_file),
                 _ if self.is_complete() => return,
-                _ if found.chunk.is_some_and(|chunk| self.query.seen.contains(chunk.0)) => {}
+                _ if self.is_seen(&found) => {}
                 _ => self.groups.push(vec![found]),
             }
         }
@@ -229,12 +259,17 @@ impl<'a> Selection<'a> {
         match self.by_file.get(&file) {
             Some(place) if self.groups[*place].len() < per_file => self.groups[*place].push(found),
             Some(_) => {}
-            None if self.is_complete() || self.query.seen.contains(file.0) => {}
+            None if self.is_complete() || self.query.seen.has_file(file) => {}
             None => {
                 self.by_file.insert(file, self.groups.len());
                 self.groups.push(vec![found]);
             }
         }
+    }
+
+    /// Whether an earlier page has shown the passage.
+    fn is_seen(&self, found: &Candidate) -> bool {
+        found.file.and_then(|file| file.passage).is_some_and(|passage| self.query.seen.has_passage(passage))
     }
 
     /// Whether it has one more than the limit, which tells that there are more.
@@ -246,6 +281,7 @@ impl<'a> Selection<'a> {
     fn restart(&mut self) {
         self.groups.clear();
         self.by_file.clear();
+        self.passages.clear();
     }
 
     /// The hits, and whether there are more.
@@ -265,7 +301,11 @@ mod tests {
     };
 
     fn candidate(file: FileId, score: f64) -> Candidate {
-        let file = OwningFile { id: file, created_at: clock::now(), boost: None };
+        passage(file, TargetId::new(), crate::id::new().as_u64_pair().1.cast_signed(), score)
+    }
+
+    fn passage(file: FileId, target: TargetId, passage: i64, score: f64) -> Candidate {
+        let file = OwningFile { id: file, target, passage: Some(passage), created_at: clock::now(), boost: None };
         Candidate { chunk: Some(ChunkId::new()), file: Some(file), score, ..Candidate::default() }
     }
 
@@ -295,14 +335,39 @@ mod tests {
     fn seen_hits_and_files_are_left_out() {
         let (file, other) = (candidate(FileId::new(), 2.0), candidate(FileId::new(), 1.0));
         for per_file in [None, Some(1)] {
-            let id = if per_file.is_some() { file.file.unwrap().id.0 } else { file.chunk.unwrap().0 };
-            let seen = Seen::new(HashSet::from([Seen::mark(id)]));
+            let owner = file.file.unwrap();
+            let mark =
+                if per_file.is_some() { Seen::file_mark(owner.id) } else { Seen::passage_mark(owner.passage.unwrap()) };
+            let seen = Seen::new(HashSet::from([mark]));
             let query = SearchQuery { limit: 2, per_file, seen, ..SearchQuery::default() };
             let mut selection = Selection::new(&query);
             selection.add(vec![file.clone(), other.clone()]);
             let (hits, has_more) = selection.finish();
             assert_eq!((scores(&hits), has_more), (vec![1.0], false));
         }
+    }
+
+    #[test]
+    fn passage_of_several_targets_is_selected_once_and_does_not_count_twice() {
+        let (file, [one, other]) = (FileId::new(), [TargetId::new(), TargetId::new()]);
+        let found = vec![
+            passage(file, one, 1, 9.0),
+            passage(file, other, 1, 8.0),
+            passage(file, one, 1, 7.0),
+            passage(file, other, 2, 6.0),
+            passage(file, one, 2, 5.0),
+        ];
+        for per_file in [None, Some(3)] {
+            let query = SearchQuery { limit: 3, per_file, ..SearchQuery::default() };
+            let mut selection = Selection::new(&query);
+            selection.add(found.clone());
+            let (hits, has_more) = selection.finish();
+            assert_eq!((scores(&hits), has_more), (vec![9.0, 7.0, 6.0], false), "{per_file:?}");
+        }
+        let query = SearchQuery { limit: 1, per_file: Some(3), pinned: vec![file], ..SearchQuery::default() };
+        let mut selection = Selection::new(&query);
+        selection.add_pinned(found);
+        assert_eq!(scores(&selection.finish().0), [9.0, 7.0, 6.0]);
     }
 
     #[test]

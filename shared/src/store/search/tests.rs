@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{vector_leg::VectorLeg, *};
 use crate::{
     domain::{filter::Filter, space::Quantisation},
-    id::{AccountId, BlobId, CollectionId, FileId, ItemId, SpaceId, VersionId},
+    id::{AccountId, BlobId, ChunkId, CollectionId, FileId, ItemId, SpaceId, VersionId},
     platform::Platform,
     store::{
         self, Conn, Db, TransactionTrait,
