@@ -143,3 +143,34 @@ async fn languages_identifiers_and_unicode_forms_are_found() {
     }
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn parts_of_names_sizes_and_numbers_are_found() {
+    let setup = Setup::new(&[
+        ("camel.txt", "The method getUserName returns what YouTube knows.".to_owned()),
+        ("sizes.txt", "Fasten the cover with a bolt M8x40 at 220V and 10kg.".to_owned()),
+        ("path.txt", "Settings are read from /etc/app.conf at the start.".to_owned()),
+        ("number.txt", "Die Rechnung beträgt 1.234,56 Euro.".to_owned()),
+        ("tube.txt", "The inner tube of the tyre is flat.".to_owned()),
+        ("apart.txt", "The parcel weighs 10 kg.".to_owned()),
+    ])
+    .await;
+    for (query, name) in [
+        ("user", "camel.txt"),
+        ("getUserName", "camel.txt"),
+        ("M8", "sizes.txt"),
+        ("220 V", "sizes.txt"),
+        ("app.conf", "path.txt"),
+        ("1234,56", "number.txt"),
+        // A name in a query means the whole.
+        ("YouTube", "camel.txt"),
+    ] {
+        assert_eq!(setup.names(query, "text").await, [name], "{query}");
+    }
+    for query in ["10kg", "10 kg"] {
+        let mut names = setup.names(query, "text").await;
+        names.sort();
+        assert_eq!(names, ["apart.txt", "sizes.txt"], "{query}");
+    }
+    setup.app.stop().await;
+}

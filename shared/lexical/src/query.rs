@@ -7,7 +7,7 @@ use crate::{
     analysis::stems,
     fold::fold,
     language::Language,
-    token::{Kind, Token, is_unspaced, tokens},
+    token::{Kind, Token, is_joiner, is_unspaced, tokens},
 };
 
 /// The maximum number of different words of a query that are searched, the first ones.
@@ -250,12 +250,13 @@ impl Words {
     }
 
     fn add_token(&mut self, text: &str, token: Token, languages: &[Language], identifiers: &mut Vec<String>) {
-        if token.is_gram_form() {
+        if token.is_gram_form() || token.kind == Kind::Part {
             return;
         }
         let written = &text[token.bytes.clone()];
         let has_digit = written.chars().any(char::is_numeric);
-        if token.kind == Kind::Form || has_digit && written.chars().count() >= 3 {
+        let is_joined = token.kind == Kind::Form && written.contains(is_joiner);
+        if is_joined || has_digit && written.chars().count() >= 3 {
             identifiers.push(token.folded.clone());
         }
         let mut terms = vec![token.folded.clone()];

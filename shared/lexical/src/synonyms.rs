@@ -10,7 +10,7 @@ use crate::{
     analysis::stems,
     language::Language,
     query::{Conditions, MAX_WORDS, Phrase, Query},
-    token::{Token, tokens},
+    token::{Kind, Token, tokens},
 };
 
 /// How much a synonym counts, where the word of the query counts 1: of two passages that differ by it alone, the one in the
@@ -230,7 +230,7 @@ impl Sequence {
                 let mut terms = vec![token.folded.clone()];
                 terms.extend(stems(text, &token, languages));
                 places.push(Place { bytes: token.bytes, terms, is_single_character });
-            } else if !token.is_gram_form() {
+            } else if token.kind == Kind::Form && !token.is_gram_form() {
                 forms.push(token);
             }
         }

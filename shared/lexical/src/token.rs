@@ -4,10 +4,13 @@
 //! index has it as it is written and in parts. Scripts that do not separate words have **grams**: each two neighbouring
 //! characters.
 
+mod parts;
+
 use std::ops::Range;
 
 use unicode_normalization::char::is_combining_mark;
 
+use self::parts::{capitalised_parts, parts_with_digits, unit, without_thousands};
 use crate::fold::{fold, is_invisible};
 
 /// A longer term is cut: an index cannot have terms of any length.
@@ -45,14 +48,16 @@ pub(crate) enum Kind {
     Number,
     /// Two characters of a script without spaces.
     Gram,
-    /// Another form of tokens that the text has as well: an identifier of several words, a part of a word.
+    /// Another form of tokens that the text has as well: an identifier of several words, a part of a word with digits.
     Form,
+    /// A part of a word that begins with a capital letter. Queries do not have it: a name such as `YouTube` means the whole.
+    Part,
 }
 
 impl Kind {
     /// Whether it has a place in the text, and so counts for its length. Forms have the places of other tokens.
     pub(crate) const fn has_place(self) -> bool {
-        !matches!(self, Self::Form)
+        !matches!(self, Self::Form | Self::Part)
     }
 }
 
@@ -77,7 +82,7 @@ fn is_letter(c: char) -> bool {
 }
 
 /// Characters that join the words of an identifier.
-const fn is_joiner(c: char) -> bool {
+pub(crate) const fn is_joiner(c: char) -> bool {
     matches!(
         c,
         '-' | '/' | '.' | '_' | ':' | '@' | '#' | '+' | '&' | '\'' | '\\' | ',' | '=' | '’' | '‐' | '‑' | '–' | '·'
@@ -182,20 +187,18 @@ impl Splitter<'_> {
         self.text[bytes.clone()].chars().all(char::is_numeric)
     }
 
-    /// A word, and the parts of one such as `AB1234`.
+    /// A word, and its parts: of one with digits, and of one such as `getUserName`.
     fn single_word(&mut self, bytes: Range<usize>) {
         if !self.has_digit(&bytes) {
-            self.add(bytes, Kind::Word);
+            self.add(bytes.clone(), Kind::Word);
+            for part in capitalised_parts(&self.text[bytes.clone()]) {
+                self.add(bytes.start + part.start..bytes.start + part.end, Kind::Part);
+            }
             return;
         }
         self.add(bytes.clone(), Kind::Number);
-        let word = &self.text[bytes.clone()];
-        let Some(digits) = word.find(|c: char| c.is_numeric()) else { return };
-        let (letters, number) = word.split_at(digits);
-        if letters.chars().count() >= 2 && number.chars().count() >= 2 && number.chars().all(char::is_numeric) {
-            let middle = bytes.start + digits;
-            self.add(bytes.start..middle, Kind::Form);
-            self.add(middle..bytes.end, Kind::Form);
+        for part in parts_with_digits(&self.text[bytes.clone()]) {
+            self.add(bytes.start + part.start..bytes.start + part.end, Kind::Form);
         }
     }
 
@@ -215,11 +218,16 @@ impl Splitter<'_> {
     fn number(&mut self, words: &[Range<usize>]) {
         let bytes = words[0].start..words[words.len() - 1].end;
         self.add(bytes.clone(), Kind::Number);
-        let written = self.text[bytes.clone()].to_owned();
+        let written = fold(&self.text[bytes.clone()]);
         if self.is_version(&words[0]) {
-            self.add_folded(bytes.clone(), cut(fold(&written[1..])), Kind::Form);
+            self.add_folded(bytes.clone(), cut(written[1..].to_owned()), Kind::Form);
         }
-        if let Some(plain) = without_thousands(&written) {
+        let plain = without_thousands(&written, ',', '.').or_else(|| {
+            // `1.234` alone is a decimal, or a part of a version.
+            let plain = without_thousands(&written, '.', ',')?;
+            (written.contains(',') || written.matches('.').count() > 1).then_some(plain)
+        });
+        if let Some(plain) = plain {
             self.add_folded(bytes, cut(plain), Kind::Form);
         }
         for word in words.iter().filter(|word| word.len() >= 4) {
@@ -227,23 +235,19 @@ impl Splitter<'_> {
         }
     }
 
-    /// The words, and the identifier that they form, whole and between the stronger joiners.
+    /// The words, and the identifiers that they form: whole, and between the stronger joiners. Of a decimal with a unit, such as
+    /// `2.5mm`, the number is one of them.
     fn identifier(&mut self, words: &[Range<usize>], joiners: &[char]) {
         for word in words {
             self.single_word(word.clone());
         }
-        let is_weak = |joiner: char| matches!(joiner, '-' | '_' | '‐' | '‑' | '–');
         let all = 0..words.len();
-        let mut forms = Vec::new();
-        let mut first = 0;
-        for (at, joiner) in joiners.iter().enumerate() {
-            if !is_weak(*joiner) {
-                forms.push(first..at + 1);
-                first = at + 1;
-            }
-        }
-        forms.push(first..words.len());
+        let mut forms = between(joiners, |joiner| !matches!(joiner, '-' | '_' | '‐' | '‑' | '–'));
+        // The names in a path or an address, such as `app.conf`.
+        forms.extend(between(joiners, |joiner| matches!(joiner, '/' | '\\' | ':' | '@' | '=' | '&' | '#')));
         forms.retain(|form| form.len() > 1 && *form != all);
+        forms.sort_unstable_by_key(|form| (form.start, form.end));
+        forms.dedup();
         forms.push(all);
         for form in forms {
             let joined = &joiners[form.start..form.end - 1];
@@ -253,6 +257,14 @@ impl Splitter<'_> {
             let bytes = words[form.start].start..words[form.end - 1].end;
             if is_identifier && bytes.len() <= MAX_TERM_BYTES {
                 self.add(bytes, Kind::Form);
+            }
+        }
+        let last = &words[words.len() - 1];
+        if let Some(unit) = unit(&self.text[last.clone()]) {
+            let mut number = words.to_vec();
+            number[words.len() - 1].end = last.start + unit;
+            if self.is_number(&number, joiners) {
+                self.add(words[0].start..last.start + unit, Kind::Form);
             }
         }
     }
@@ -268,28 +280,18 @@ impl Splitter<'_> {
     }
 }
 
-/// A number whose commas separate thousands, without them.
-fn without_thousands(written: &str) -> Option<String> {
-    let (whole, fraction) = written.split_once('.').map_or((written, None), |(whole, rest)| (whole, Some(rest)));
-    let mut groups = whole.split(',');
-    let first = groups.next().filter(|first| (1..=3).contains(&first.len()))?;
-    let mut plain = first.to_owned();
-    let mut count = 0;
-    for group in groups {
-        if group.len() != 3 {
-            return None;
+/// The words between the joiners that separate, as places.
+fn between(joiners: &[char], separates: impl Fn(char) -> bool) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut first = 0;
+    for (at, joiner) in joiners.iter().enumerate() {
+        if separates(*joiner) {
+            found.push(first..at + 1);
+            first = at + 1;
         }
-        plain.push_str(group);
-        count += 1;
     }
-    if count == 0 || fraction.is_some_and(|fraction| fraction.contains(['.', ','])) {
-        return None;
-    }
-    if let Some(fraction) = fraction {
-        plain.push('.');
-        plain.push_str(fraction);
-    }
-    Some(plain)
+    found.push(first..joiners.len() + 1);
+    found
 }
 
 /// The term, cut to the bytes that a term may have.
@@ -318,15 +320,39 @@ mod tests {
         assert_eq!(folded("node.js, C++ and C#."), ["node", "js", "node.js", "c", "c++", "and", "c", "c#"]);
         assert_eq!(folded("AB1234 M8"), ["ab1234", "ab", "1234", "m8"]);
         assert_eq!(folded("low-speed it's"), ["low", "speed", "it", "s"]);
+        assert_eq!(folded("/etc/app.conf"), ["etc", "app", "conf", "app.conf", "etc/app.conf"]);
+        assert!(folded("ada@example.org").contains(&"example.org".to_owned()));
         assert!(folded("https://example.org/a/b?x=1").contains(&"example.org/a/b".to_owned()));
         assert!(folded(r"C:\temp\new.txt").contains(&"new".to_owned()));
+    }
+
+    #[test]
+    fn words_with_capital_letters_inside_have_parts() {
+        let parts = |text: &str| -> Vec<String> {
+            tokens(text).into_iter().filter(|token| token.kind == Kind::Part).map(|token| token.folded).collect()
+        };
+        assert_eq!(folded("getUserName"), ["getusername", "get", "user", "name"]);
+        assert_eq!(parts("HTTPServer PDFs eBay"), ["http", "server", "bay"]);
+        assert_eq!(parts("Überprüfung USA NATO Server"), [""; 0]);
+        assert_eq!(parts("u\u{308}berPru\u{308}fung"), ["uber", "prufung"]);
+        assert_eq!(places("getUserName"), ["getusername"]);
+    }
+
+    #[test]
+    fn sizes_and_units_are_found_apart() {
+        assert_eq!(folded("10kg 220V"), ["10kg", "10", "kg", "220v", "220"]);
+        assert_eq!(folded("M8x40 1920X1080"), ["m8x40", "m8", "40", "1920x1080", "1920", "1080"]);
+        assert_eq!(folded("2.5mm"), ["2", "5mm", "5", "mm", "2.5mm", "2.5"]);
+        assert_eq!(folded("3f2a9c 0x1F"), ["3f2a9c", "0x1f"]);
     }
 
     #[test]
     fn numbers_and_versions_stay_whole() {
         assert_eq!(folded("v2.10.3"), ["v2.10.3", "2.10.3"]);
         assert_eq!(folded("1,234.56"), ["1,234.56", "1234.56"]);
-        assert_eq!(folded("3.14"), ["3.14"]);
+        assert_eq!(folded("1.234,56"), ["1.234,56", "1234,56"]);
+        assert_eq!(folded("1.234.567"), ["1.234.567", "1234567"]);
+        assert_eq!(folded("3.14 1.234"), ["3.14", "1.234"]);
         assert_eq!(folded("12.05.1873"), ["12.05.1873", "1873"]);
         assert_eq!(places("v2.10.3 1,234.56 3.14").len(), 3);
     }
