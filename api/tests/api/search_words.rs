@@ -174,3 +174,23 @@ async fn parts_of_names_sizes_and_numbers_are_found() {
     }
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn variants_of_letters_and_digits_are_found() {
+    let setup = Setup::new(&[
+        ("umlaut.txt", "The keys are with Mr. Müller at the gate.".to_owned()),
+        ("spelled.txt", "The lamps are with Mrs. Mueller at the pier.".to_owned()),
+        ("persian.txt", "\u{6a9}\u{62a}\u{627}\u{628} \u{6f1}\u{6f2}\u{6f3}\u{6f4}".to_owned()),
+    ])
+    .await;
+    for query in ["Müller", "Mueller", "MUELLER"] {
+        let mut names = setup.names(query, "text").await;
+        names.sort();
+        assert_eq!(names, ["spelled.txt", "umlaut.txt"], "{query}");
+    }
+    // Kaf as Arabic writes it, and Western digits.
+    for query in ["\u{643}\u{62a}\u{627}\u{628}", "1234"] {
+        assert_eq!(setup.names(query, "text").await, ["persian.txt"], "{query}");
+    }
+    setup.app.stop().await;
+}

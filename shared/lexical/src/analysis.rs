@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 pub use crate::document_number::{UNIT_CHUNKS, document, unit_of};
 use crate::{
-    fold::lower_case,
+    fold::{lower_case, spelled_out},
     language::Language,
     postings::{Posting, pack},
     token::{Kind, Token, tokens},
@@ -92,7 +92,7 @@ fn count_terms(text: &str, languages: &[Language]) -> (FxHashMap<String, u32>, u
     (counts, length)
 }
 
-/// The stems of a token that are not its folded form, each once.
+/// The stems of a token that are not its folded form, each once, and `mueller` for `Müller`, because a name is written in both ways.
 pub(crate) fn stems(text: &str, token: &Token, languages: &[Language]) -> Vec<String> {
     if token.kind != Kind::Word || token.folded.chars().nth(MIN_STEMMED_LETTERS - 1).is_none() {
         return Vec::new();
@@ -106,6 +106,9 @@ pub(crate) fn stems(text: &str, token: &Token, languages: &[Language]) -> Vec<St
         {
             stems.push(stem);
         }
+    }
+    if languages.is_empty() || languages.iter().any(|language| language.spells_marks_out()) {
+        stems.extend(spelled_out(&written).filter(|spelled| *spelled != token.folded));
     }
     stems
 }
@@ -131,6 +134,15 @@ mod tests {
         assert_eq!(postings(&unit, "word"), [(document(3, 1), 1, 3)]);
         assert_eq!(unit.lengths, [5, 3]);
         assert_eq!(unit_of(document(3, 4_095)), 3);
+    }
+
+    #[test]
+    fn names_with_umlauts_are_found_by_their_other_spelling() {
+        let english = "Mr. Müller was at the harbour when the ship came in, and the captain spoke with him.";
+        assert_eq!(postings(&index_unit(1, &[english]), "mueller").len(), 1);
+        let swedish = "Båten ligger vid kajen och väntar på att vattnet ska stiga, så att den kan lämna hamnen i morgon. \
+                       När vinden har mojnat går besättningen ombord, och några av männen undersöker segel och åror.";
+        assert_eq!(postings(&index_unit(1, &[swedish]), "vaentar").len(), 0, "Swedish has no other spelling");
     }
 
     #[test]

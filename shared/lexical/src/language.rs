@@ -90,6 +90,12 @@ impl Language {
         TABLE[self as usize].3.is_some()
     }
 
+    /// Whether `ue` is another spelling of `ü`, and so on: not where such letters are those of most texts, as in Finnish.
+    #[must_use]
+    pub const fn spells_marks_out(self) -> bool {
+        !matches!(self, Self::Finnish | Self::Hungarian | Self::Swedish | Self::Turkish)
+    }
+
     /// Whether it writes compounds as one word.
     #[must_use]
     pub const fn has_compounds(self) -> bool {

@@ -221,7 +221,7 @@ fn phrase(text: &str, found: &[Token], languages: &[Language]) -> Option<Phrase>
     let places: Vec<_> = with_places
         .iter()
         .map(|token| {
-            let mut terms = stems(text, token, languages);
+            let mut terms = if languages.is_empty() { Vec::new() } else { stems(text, token, languages) };
             terms.push(token.folded.clone());
             terms
         })
@@ -296,6 +296,17 @@ mod tests {
         assert_eq!(terms("Did the turbines disturb an osprey?"), ["turbines|turbin", "disturb", "osprey"]);
         assert_eq!(terms("tides TIDES tide"), ["tides|tide", "tide"]);
         assert_eq!(Query::parse("tides TIDES").conditions(None, &ENGLISH).words[0].weight, 2.0);
+    }
+
+    #[test]
+    fn umlauts_are_spelled_out_apart_from_phrases() {
+        let words = Query::parse("Müller Mueller").conditions(Some(Language::English), &ENGLISH).words;
+        assert!(words.iter().all(|word| word.terms.contains(&"mueller".to_owned())), "{words:?}");
+        let required = Query::parse("\"Müller\"").conditions(Some(Language::English), &ENGLISH).required;
+        assert_eq!(required[0].places, [["muller"]]);
+        let swedish = [Language::Swedish];
+        let words = Query::parse("Müller").conditions(Some(Language::Swedish), &swedish).words;
+        assert!(!words[0].terms.contains(&"mueller".to_owned()), "{words:?}");
     }
 
     #[test]
