@@ -9,7 +9,7 @@ use super::{Embedder, OpenModelError, RerankError};
 /// The settings of [`Reranker::open`].
 #[derive(Clone, Debug)]
 pub struct RerankerSettings {
-    /// The directory of a published BERT cross-encoder with one output: `model.safetensors`, `tokenizer.json` and `config.json`. The
+    /// The directory of a published cross-encoder (BERT, RoBERTa) with one output: `model.safetensors`, `tokenizer.json` and `config.json`. The
     /// directory's name is the model's name.
     pub directory: PathBuf,
     /// Threads that compute, where no embedder lends its own; 0 means one per core.
@@ -28,7 +28,7 @@ impl Reranker {
     /// so both together use no more threads than the operator allows, and vectors of queries, which are short work, come first.
     ///
     /// # Errors
-    /// [`OpenModelError`] if a file is missing or the model is not a BERT cross-encoder with one output.
+    /// [`OpenModelError`] if a file is missing or the model is not a cross-encoder of the BERT family with one output.
     pub async fn open(settings: &RerankerSettings, embedders: &[Embedder]) -> Result<Self, OpenModelError> {
         let threads = match embedders.iter().find_map(Embedder::threads) {
             Some(threads) => threads,

@@ -23,11 +23,16 @@ pub struct TinyCrossEncoder {
     pub positions: usize,
     /// Outputs of the classifier; a reranking model has one.
     pub outputs: usize,
-    /// The prefix of the encoder's tensors, `bert.` or none.
+    /// The prefix of the encoder's tensors, `bert.`, `roberta.` or none.
     pub prefix: &'static str,
-    /// Whether there is a linear layer with tanh before the classifier.
+    /// Whether there is a linear layer with tanh before the classifier of BERT.
     pub has_pooler: bool,
+    /// Whether it has the layout of RoBERTa: one token type, the first positions unused, and a head of two layers.
+    pub is_roberta: bool,
 }
+
+/// The unused rows of RoBERTa's positions: the padding token has the second one.
+pub const ROBERTA_FIRST_POSITION: usize = 2;
 
 impl Default for TinyCrossEncoder {
     fn default() -> Self {
@@ -41,6 +46,7 @@ impl Default for TinyCrossEncoder {
             outputs: 1,
             prefix: "bert.",
             has_pooler: true,
+            is_roberta: false,
         }
     }
 }
@@ -81,7 +87,9 @@ impl TinyCrossEncoder {
             tensors.push(Tensor { name, shape: shape.to_vec(), values });
         };
         let Self { hidden, intermediate, prefix, .. } = *self;
-        for (name, rows) in [("word", self.vocabulary()), ("position", self.positions), ("token_type", 2)] {
+        let (positions, types) =
+            if self.is_roberta { (self.positions + ROBERTA_FIRST_POSITION, 1) } else { (self.positions, 2) };
+        for (name, rows) in [("word", self.vocabulary()), ("position", positions), ("token_type", types)] {
             add(format!("{prefix}embeddings.{name}_embeddings.weight"), &[rows, hidden], 0.0, 1.0);
         }
         let mut norms = vec![format!("{prefix}embeddings.LayerNorm")];
@@ -96,10 +104,15 @@ impl TinyCrossEncoder {
             linears.push((name("output.dense"), intermediate, hidden));
             norms.extend([name("attention.output.LayerNorm"), name("output.LayerNorm")]);
         }
-        if self.has_pooler {
-            linears.push((format!("{prefix}pooler.dense"), hidden, hidden));
+        if self.is_roberta {
+            linears.push(("classifier.dense".to_owned(), hidden, hidden));
+            linears.push(("classifier.out_proj".to_owned(), hidden, self.outputs));
+        } else {
+            if self.has_pooler {
+                linears.push((format!("{prefix}pooler.dense"), hidden, hidden));
+            }
+            linears.push(("classifier".to_owned(), hidden, self.outputs));
         }
-        linears.push(("classifier".to_owned(), hidden, self.outputs));
         for (name, inner, outer) in linears {
             let spread = 3.0 / (inner as f32).sqrt();
             add(format!("{name}.weight"), &[outer, inner], 0.0, spread);
@@ -126,12 +139,17 @@ impl TinyCrossEncoder {
     /// When a file cannot be written.
     pub fn write_with(&self, directory: &Path, tensors: &[Tensor]) -> io::Result<()> {
         fs::write(directory.join("model.safetensors"), safetensors(tensors))?;
+        let (model_type, architecture) = if self.is_roberta {
+            ("xlm-roberta", "XLMRobertaForSequenceClassification")
+        } else {
+            ("bert", "BertForSequenceClassification")
+        };
         let config = json!({
-            "model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute",
-            "num_attention_heads": self.heads, "layer_norm_eps": 1e-12, "architectures": ["BertForSequenceClassification"],
+            "model_type": model_type, "hidden_act": "gelu", "position_embedding_type": "absolute", "pad_token_id": 1,
+            "num_attention_heads": self.heads, "layer_norm_eps": 1e-12, "architectures": [architecture],
         });
         fs::write(directory.join("config.json"), config.to_string())?;
-        fs::write(directory.join("tokenizer.json"), tokenizer().to_string())
+        fs::write(directory.join("tokenizer.json"), tokenizer(self.is_roberta).to_string())
     }
 }
 
@@ -149,8 +167,8 @@ fn vocabulary() -> Vec<String> {
     tokens
 }
 
-/// A published description of a tokenizer of BERT.
-fn tokenizer() -> Value {
+/// A published description of a tokenizer of BERT, which joins two texts as RoBERTa does if told so.
+fn tokenizer(is_roberta: bool) -> Value {
     let vocabulary: Map<String, Value> =
         vocabulary().into_iter().enumerate().map(|(id, token)| (token, Value::from(id))).collect();
     let special = |token: &str, id: usize| {
@@ -167,6 +185,11 @@ fn tokenizer() -> Value {
         parts.iter().map(part).collect()
     };
     let token = |token: &str, id: usize| json!({ "id": token, "ids": [id], "tokens": [token] });
+    let pair = if is_roberta {
+        template(&[("[CLS]", 0), ("A", 0), ("[SEP]", 0), ("[SEP]", 0), ("B", 0), ("[SEP]", 0)])
+    } else {
+        template(&[("[CLS]", 0), ("A", 0), ("[SEP]", 0), ("B", 1), ("[SEP]", 1)])
+    };
     json!({
         "version": "1.0",
         "truncation": null,
@@ -180,7 +203,7 @@ fn tokenizer() -> Value {
         "post_processor": {
             "type": "TemplateProcessing",
             "single": template(&[("[CLS]", 0), ("A", 0), ("[SEP]", 0)]),
-            "pair": template(&[("[CLS]", 0), ("A", 0), ("[SEP]", 0), ("B", 1), ("[SEP]", 1)]),
+            "pair": pair,
             "special_tokens": { "[CLS]": token("[CLS]", 2), "[SEP]": token("[SEP]", 3) },
         },
         "decoder": null,

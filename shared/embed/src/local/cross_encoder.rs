@@ -1,4 +1,4 @@
-//! A BERT cross-encoder: an encoder that reads query and passage as one sequence, with a head that gives one number.
+//! A cross-encoder of the BERT family: an encoder that reads query and passage as one sequence, with a head that gives one number.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use crate::{InputType, OpenModelError, RerankError};
 
 const CONFIG: &str = "config.json";
 const TYPES: &str = "embeddings.token_type_embeddings.weight";
-const CLASSIFIER: &str = "classifier.weight";
 
 /// A loaded model; immutable, shared by all threads.
 pub(crate) struct CrossEncoder {
@@ -29,8 +28,8 @@ pub(crate) struct CrossEncoder {
 /// The layers behind the encoder.
 struct Head {
     hidden: usize,
-    /// A linear layer with tanh; `None`: the model has none.
-    pooler: Option<Panels>,
+    /// A linear layer with tanh: the pooler of BERT, the dense layer of RoBERTa's head. `None`: the model has none.
+    dense: Option<Panels>,
     weights: Vec<f32>,
     bias: f32,
 }
@@ -54,24 +53,25 @@ impl CrossEncoder {
         let path = directory.join(WEIGHTS);
         let mut weights = Weights::open(&path, "embeddings.word_embeddings.weight")?;
         let config = ModelConfig::read(directory, &weights)?;
-        if config.first_position != 0 {
-            return Err(unsupported("its model_type is not \"bert\", the only one of reranking models".into()));
-        }
+        // RoBERTa and its successors distinguish query and passage by the tokens between them.
+        let is_roberta = config.first_position != 0;
         match weights.shape(TYPES) {
             Some([2, _]) => {}
+            _ if is_roberta => {}
             _ => return Err(unsupported(format!("its {TYPES} has no second row, for the tokens of passages"))),
         }
-        let head = Head::load(directory, &mut weights, config.hidden)?;
+        let head = Head::load(directory, &mut weights, config.hidden, is_roberta)?;
         let encoder = Encoder::load(&config, &mut weights)?;
         let tokenizer = Tokenizer::from_file(&directory.join(TOKENIZER))?;
         if tokenizer.vocabulary() > config.vocabulary {
             let (tokens, rows) = (tokenizer.vocabulary(), config.vocabulary);
             return Err(unsupported(format!("its tokenizer has {tokens} tokens, its weights have {rows}")));
         }
-        let max_tokens = config.positions;
+        let max_tokens = config.positions.saturating_sub(config.first_position);
         let model = Self { name: name(directory)?, encoder, head, tokenizer, max_tokens };
         let joined = model.tokenizer.pair("a", "b", max_tokens).map_err(|error| unsupported(error.to_string()))?;
-        if model.tokenizer.pair_specials() < 3 || joined.second >= joined.ids.len() || max_tokens < 5 {
+        let specials = model.tokenizer.pair_specials();
+        if specials < 3 || !is_roberta && joined.second >= joined.ids.len() || max_tokens < specials + 2 {
             return Err(unsupported("its tokenizer does not join two texts as `[CLS] a [SEP] b [SEP]`".into()));
         }
         tracing::info!(
@@ -117,8 +117,10 @@ impl CrossEncoder {
 }
 
 impl Head {
-    fn load(directory: &Path, weights: &mut Weights, hidden: usize) -> Result<Self, OpenModelError> {
-        let outputs = match weights.head_shape(CLASSIFIER) {
+    fn load(directory: &Path, weights: &mut Weights, hidden: usize, is_roberta: bool) -> Result<Self, OpenModelError> {
+        let classifier = if is_roberta { "classifier.out_proj" } else { "classifier" };
+        let (weight, bias) = (format!("{classifier}.weight"), format!("{classifier}.bias"));
+        let outputs = match weights.head_shape(&weight) {
             Some([outputs, _]) => *outputs,
             Some(_) | None => 1,
         };
@@ -126,23 +128,27 @@ impl Head {
             let reason = format!("it has {outputs} outputs, so it is a classifier: a reranking model has one");
             return Err(OpenModelError::Model { path: directory.to_path_buf(), reason });
         }
-        let pooler = match weights.shape("pooler.dense.weight").is_some() {
-            true => Some(linear(weights, "pooler.dense", hidden, hidden)?),
-            false => None,
+        let dense = if is_roberta {
+            let weight = weights.read_head("classifier.dense.weight", &[hidden, hidden])?;
+            let bias = weights.read_head("classifier.dense.bias", &[hidden])?;
+            Some(Panels::pack(hidden, hidden, &weight, &bias))
+        } else if weights.shape("pooler.dense.weight").is_some() {
+            Some(linear(weights, "pooler.dense", hidden, hidden)?)
+        } else {
+            None
         };
-        let weight = weights.read_head(CLASSIFIER, &[1, hidden])?;
-        let bias = weights.read_head("classifier.bias", &[1])?.first().copied().unwrap_or_default();
-        Ok(Self { hidden, pooler, weights: weight, bias })
+        let bias = weights.read_head(&bias, &[1])?.first().copied().unwrap_or_default();
+        Ok(Self { hidden, dense, weights: weights.read_head(&weight, &[1, hidden])?, bias })
     }
 
     /// The output for each vector of a first token.
     fn apply(&self, vectors: Vec<f32>) -> Vec<f32> {
-        let vectors = match &self.pooler {
+        let vectors = match &self.dense {
             None => vectors,
-            Some(pooler) => {
+            Some(dense) => {
                 let mut pooled = vec![0.0; vectors.len()];
                 let rows = RowView { data: &vectors, stride: self.hidden, count: vectors.len() / self.hidden };
-                multiply(rows, pooler, &mut pooled, self.hidden);
+                multiply(rows, dense, &mut pooled, self.hidden);
                 pooled.iter_mut().for_each(|value| *value = value.tanh());
                 pooled
             }

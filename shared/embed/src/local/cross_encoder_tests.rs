@@ -6,7 +6,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::TOKENIZER;
-use crate::testing::{Tensor, TinyCrossEncoder};
+use crate::testing::{ROBERTA_FIRST_POSITION, Tensor, TinyCrossEncoder};
 use crate::tokenizer::Tokenizer;
 use crate::{OpenModelError, Reranker, RerankerSettings};
 
@@ -73,9 +73,11 @@ impl<'a> Reference<'a> {
     /// The output for tokens with their types.
     fn score(&self, tokens: &[(u32, u32)]) -> f64 {
         let prefix = self.model.prefix;
+        let first_position = if self.model.is_roberta { ROBERTA_FIRST_POSITION } else { 0 };
         let mut rows: Vec<Vec<f64>> = Vec::new();
         for (place, (token, kind)) in tokens.iter().enumerate() {
-            let parts = [("word", *token as usize), ("position", place), ("token_type", *kind as usize)];
+            let parts =
+                [("word", *token as usize), ("position", first_position + place), ("token_type", *kind as usize)];
             let sum =
                 parts.iter().fold(vec![0.0; self.model.hidden], |sum, (name, row)| add(&sum, &self.row(name, *row)));
             rows.push(self.normalised(&format!("{prefix}embeddings.LayerNorm"), &sum));
@@ -93,10 +95,15 @@ impl<'a> Reference<'a> {
             rows = next;
         }
         let mut first = rows.swap_remove(0);
-        if self.model.has_pooler {
-            first = self.linear(&format!("{prefix}pooler.dense"), &first).into_iter().map(f64::tanh).collect();
+        let (dense, classifier) = if self.model.is_roberta {
+            (Some("classifier.dense".to_owned()), "classifier.out_proj")
+        } else {
+            (self.model.has_pooler.then(|| format!("{prefix}pooler.dense")), "classifier")
+        };
+        if let Some(dense) = dense {
+            first = self.linear(&dense, &first).into_iter().map(f64::tanh).collect();
         }
-        self.linear("classifier", &first)[0]
+        self.linear(classifier, &first)[0]
     }
 
     fn attend(&self, name: &str, rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
@@ -144,19 +151,21 @@ fn gelu(x: f64) -> f64 {
 }
 
 /// The tokens of a pair, joined here and cut from the longer text.
-fn tokens(tokenizer: &Tokenizer, query: &str, passage: &str, max_tokens: usize) -> Vec<(u32, u32)> {
+fn tokens(tokenizer: &Tokenizer, query: &str, passage: &str, model: &TinyCrossEncoder) -> Vec<(u32, u32)> {
     let ids = |text: &str| -> Vec<u32> {
         let with_specials = tokenizer.ids(text, 10_000).unwrap();
         with_specials[1..with_specials.len() - 1].to_vec()
     };
     let (mut query, mut passage) = (ids(query), ids(passage));
-    while query.len() + passage.len() + 3 > max_tokens {
+    // RoBERTa has a second separator in place of a second type.
+    let (separators, kind) = if model.is_roberta { (2, 0) } else { (1, 1) };
+    while query.len() + passage.len() + separators + 2 > model.positions {
         let longer = if passage.len() > query.len() { &mut passage } else { &mut query };
         longer.pop();
     }
     let (cls, sep) = (2, 3);
-    let first = std::iter::once(cls).chain(query).chain([sep]).map(|id| (id, 0));
-    first.chain(passage.into_iter().chain([sep]).map(|id| (id, 1))).collect()
+    let first = std::iter::once(cls).chain(query).chain(std::iter::repeat_n(sep, separators)).map(|id| (id, 0));
+    first.chain(passage.into_iter().chain([sep]).map(|id| (id, kind))).collect()
 }
 
 #[tokio::test]
@@ -166,6 +175,7 @@ async fn scores_are_those_of_the_definition_in_every_layout() {
         TinyCrossEncoder { seed: 7, prefix: "", ..TinyCrossEncoder::default() },
         TinyCrossEncoder { seed: 8, has_pooler: false, layers: 3, ..TinyCrossEncoder::default() },
         TinyCrossEncoder { seed: 9, hidden: 30, heads: 3, intermediate: 17, ..TinyCrossEncoder::default() },
+        TinyCrossEncoder { seed: 10, prefix: "roberta.", is_roberta: true, ..TinyCrossEncoder::default() },
     ];
     for model in variants {
         let directory = written(&model);
@@ -178,7 +188,7 @@ async fn scores_are_those_of_the_definition_in_every_layout() {
         assert_eq!(scores.len(), PASSAGES.len());
         let mut distinct = Vec::new();
         for ((passage, score), relevance) in PASSAGES.iter().zip(scores).zip(relevances) {
-            let expected = reference.score(&tokens(&tokenizer, QUERY, passage, model.positions));
+            let expected = reference.score(&tokens(&tokenizer, QUERY, passage, &model));
             assert!((f64::from(score) - expected).abs() < 1e-3, "{model:?} {passage:?}: {score} {expected}");
             assert!((relevance - 1.0 / (1.0 + (-expected).exp())).abs() < 1e-3, "{passage:?}: {relevance}");
             distinct.push((expected * 1e4).round() as i64);
@@ -191,17 +201,23 @@ async fn scores_are_those_of_the_definition_in_every_layout() {
 
 #[tokio::test]
 async fn long_pairs_are_cut_from_the_longer_text() {
-    let model = TinyCrossEncoder { positions: 24, ..TinyCrossEncoder::default() };
-    let directory = written(&model);
+    cuts_long_pairs(&TinyCrossEncoder { positions: 24, ..TinyCrossEncoder::default() }).await;
+    let roberta = TinyCrossEncoder { positions: 24, prefix: "", is_roberta: true, ..TinyCrossEncoder::default() };
+    cuts_long_pairs(&roberta).await;
+}
+
+async fn cuts_long_pairs(model: &TinyCrossEncoder) {
+    let directory = written(model);
     let reranker = open(&directory).await.unwrap();
     let tokenizer = Tokenizer::from_file(&directory.path().join(TOKENIZER)).unwrap();
-    let reference = Reference::new(&model);
+    let reference = Reference::new(model);
     let long = "the tide turns twice a day ".repeat(40);
     for (query, passage) in [(QUERY, long.as_str()), (&long, QUERY), (&long, &long), ("tide", &long), (&long, "")] {
         let pair = tokenizer.pair(query, passage, 24).unwrap();
-        let expected = tokens(&tokenizer, query, passage, 24);
+        let expected = tokens(&tokenizer, query, passage, model);
         assert_eq!(pair.ids, expected.iter().map(|(id, _)| *id).collect::<Vec<_>>(), "{query} | {passage}");
-        assert_eq!(Some(pair.second), expected.iter().position(|(_, kind)| *kind == 1));
+        let second = expected.iter().position(|(_, kind)| *kind == 1).unwrap_or(expected.len());
+        assert_eq!(pair.second, second);
         let scores = reranker.model.score(&reranker.threads, query, vec![passage.to_owned()]).await.unwrap();
         assert!((f64::from(scores[0]) - reference.score(&expected)).abs() < 1e-3, "{scores:?}");
     }
@@ -272,7 +288,10 @@ async fn models_that_are_no_rerankers_are_named_with_the_fault() {
     let directory = written(&default());
     let roberta = r#"{"model_type": "roberta", "num_attention_heads": 4}"#;
     fs::write(directory.path().join("config.json"), roberta).unwrap();
-    assert!(error(&directory).await.contains("\"bert\""));
+    assert!(error(&directory).await.contains("classifier.dense.weight"));
+    let roberta = TinyCrossEncoder { prefix: "roberta.", is_roberta: true, outputs: 3, ..default() };
+    let found = error(&written(&roberta)).await;
+    assert!(found.contains("it has 3 outputs"), "{found}");
     let single =
         fs::read_to_string(directory.path().join("tokenizer.json")).unwrap().replace("\"type_id\":1", "\"type_id\":0");
     let directory = written(&default());
