@@ -48,6 +48,15 @@ async fn nearest_passages_of_other_files_are_found_and_the_file_itself_is_not() 
     assert!(!hit_names(&first).contains(&hit_names(&second)[0]));
     let near = searched.similar(json!({ "file": searched.files[0], "threshold": { "vector": 0.99 } })).await;
     assert_eq!(hit_names(&near), [""; 0]);
+    let body = json!({ "file": searched.files[0], "facets": ["mediaType"], "explain": true });
+    let explained = searched.similar(body).await;
+    assert_eq!(explained["facets"][0]["values"], json!([{ "value": "text/plain", "files": 4 }]), "{explained}");
+    assert_eq!(
+        (&explained["plan"], &explained["hits"][0]["explanation"]["vector"]["rank"]),
+        (&json!("exact"), &json!(1))
+    );
+    let body = json!({ "file": searched.files[0], "facets": ["size"] });
+    searched.post("search/similar", &body).await.problem(422, "invalid_body");
     let hidden = searched.similar(json!({ "file": searched.files[0], "hidden": [searched.files[1]] })).await;
     assert!(!hit_names(&hidden).contains(&"whales.txt"));
     searched.app.stop().await;

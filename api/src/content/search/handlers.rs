@@ -79,8 +79,9 @@ pub async fn search_similar(
     body: Json<SimilarRequest>,
 ) -> Result<Json<SearchResponse>, Problem> {
     let started = Instant::now();
+    let parts = body.0.parts();
     let outcome = connection.while_open(similar(&state, member.workspace, body.0.into())).await?;
-    Ok(Json(respond(&state, &member, outcome, ResponseParts::default(), started.elapsed())))
+    Ok(Json(respond(&state, &member, outcome, parts, started.elapsed())))
 }
 
 /// Counts a search, and makes its response.

@@ -4,7 +4,7 @@ use nvisy_shared::{
     id::{ChunkId, FileId, WorkspaceId},
     store::{
         self,
-        search::{SearchMode, Threshold, collections_by_space, search},
+        search::{FacetField, SearchMode, Threshold, collections_by_space, search},
     },
 };
 use serde_json::json;
@@ -25,6 +25,7 @@ use crate::{
 pub struct SimilarCommand {
     pub origin: Origin,
     pub threshold: Threshold,
+    pub facets: Vec<FacetField>,
     pub options: SearchOptions,
 }
 
@@ -37,7 +38,7 @@ pub enum Origin {
 
 /// Finds passages that are similar to a passage or a file, by its stored vectors: no model is called. 409 if it has none.
 pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarCommand) -> Result<SearchOutcome, Problem> {
-    let SimilarCommand { origin, threshold, options } = command;
+    let SimilarCommand { origin, threshold, facets, options } = command;
     let db = &state.platform.db;
     let all = store::collection::spaces(db, workspace).await?;
     let chosen = choose(&all, options.collections.as_deref())?;
@@ -67,6 +68,7 @@ pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarComm
     query.collections_by_space = collections_by_space(chosen.iter().map(|found| (*found, found.space_id)));
     query.mode = SearchMode::Vector;
     query.threshold = threshold;
+    query.facets = facets;
     let origin = match origin {
         Origin::File(file) => file.0,
         Origin::Chunk(chunk) => chunk.0,

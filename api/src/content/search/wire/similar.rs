@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::{
     controls::{ExpandOption, GroupBy, ThresholdOption, choice, group_size, per_file_of_groups},
     expand_schema::ExpandSchema,
-    request::{MAX_CURSOR_CHARS, default_limit},
+    facets::{FacetName, facet_fields, field},
+    request::{MAX_CURSOR_CHARS, ResponseParts, default_limit},
 };
 use crate::{
     content::search::{
@@ -90,6 +91,22 @@ pub struct SimilarRequest {
     #[serde(default)]
     #[schemars(length(max = 100))]
     hidden: Vec<Uuid>,
+    /// Fields whose values are counted, as those of a search.
+    #[garde(length(max = 10), custom(facet_fields))]
+    #[serde(default)]
+    #[schemars(with = "Vec<FacetName>", length(max = 10))]
+    facets: Vec<String>,
+    /// Whether the response explains the search and each hit.
+    #[garde(skip)]
+    #[serde(default)]
+    explain: bool,
+}
+
+impl SimilarRequest {
+    /// The parts of the response that the request asks for.
+    pub fn parts(&self) -> ResponseParts {
+        ResponseParts { explain: self.explain, facets: self.facets.clone() }
+    }
 }
 
 /// Rule of `file`: a request has one of both.
@@ -110,6 +127,7 @@ impl From<SimilarRequest> for SimilarCommand {
         Self {
             origin,
             threshold: body.threshold.map(Threshold::from).unwrap_or_default(),
+            facets: body.facets.iter().filter_map(|name| field(name)).collect(),
             options: SearchOptions {
                 collections: body.collections,
                 filter: body.filter,
