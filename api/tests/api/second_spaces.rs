@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// An embedding server with the models `small`, and `wide`, which fails while it is told to. `wide` finds the farthest passages of
-/// `small` for queries with `opposite`.
+/// `small` for queries with `opposite`, and rejects passages with `poison`.
 struct Models {
     url: String,
     fails: Arc<AtomicBool>,
@@ -31,6 +31,9 @@ impl Models {
             let is_wide = request.body["model"] == "wide";
             if is_wide && flag.load(Ordering::SeqCst) {
                 return model_response("500", "", r#"{"error":{"message":"the model is broken"}}"#);
+            }
+            if is_wide && request.body["input"].to_string().contains("poison") {
+                return model_response("400", "", r#"{"error":{"message":"this input is rejected"}}"#);
             }
             embedding_response(request, |text| {
                 let sign = if is_wide && text.contains("opposite") { -1.0 } else { 1.0 };
@@ -284,6 +287,29 @@ async fn second_space_of_a_collection_is_not_searched_as_the_first_of_another() 
     assert_eq!((setup.vectors("wide").await, place().await), (2, 1));
     setup.request(Method::PATCH, SECOND, json!({ "state": "paused" })).await.expect(200);
     assert_eq!((setup.vectors("wide").await, place().await), (2, 1));
+    setup.app.wait_until_no_jobs_are_left().await;
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn deleted_passage_that_was_rejected_hides_no_other_one_without_a_vector() {
+    let models = Models::start().await;
+    let mut setup = Setup::new(&models, &[]).await;
+    setup.app.start_worker().await;
+    setup.upload(&["a.txt", "poison.txt"]).await;
+    setup.request(Method::POST, SECOND, json!({ "model": "wide" })).await.expect(201);
+    assert_eq!(setup.wait_for("ready").await["rejected"], 1);
+    let files = setup.request(Method::GET, "files", Value::Null).await.expect(200);
+    let poison = files["items"].as_array().unwrap().iter().find(|file| file["name"] == "poison.txt").unwrap();
+    let path = format!("files/{}", poison["id"].as_str().unwrap());
+    assert_eq!(setup.request(Method::DELETE, &path, Value::Null).await.status, 204);
+    setup.app.wait_until_no_jobs_are_left().await;
+    // As a file that became visible after the pass had begun, with vectors from before the second space.
+    setup.app.sql("delete from embedding where space_id = (select space_id from second_space)").await;
+    setup.app.sql("update target set published_at = now() where live").await;
+    setup.request(Method::POST, &format!("{SECOND}/exchange"), Value::Null).await.expect(200);
+    wait_until("search reads the second space", async || (setup.model().await == "wide").then_some(())).await;
+    assert_eq!((setup.vectors("wide").await, setup.found().await), (1, 1));
     setup.app.wait_until_no_jobs_are_left().await;
     setup.app.stop().await;
 }

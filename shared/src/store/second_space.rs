@@ -209,17 +209,20 @@ pub async fn lock_usage(tx: &Tx, workspace: WorkspaceId, collection: CollectionI
 }
 
 /// Whether every live chunk with a vector in the first space has one in the second, but those that the provider rejected in this pass.
-/// To be called under the lock of the usage.
+/// To be called under the lock of the usage. `false` where that is not certain, so that another pass, which reads only the chunks that
+/// are left, decides: if rejected chunks were deleted since, or chunks without the vector became visible.
 pub async fn is_complete(tx: &Tx, workspace: WorkspaceId, collection: CollectionId) -> Result<bool> {
     let complete = raw_sql!(
         Postgres,
-        "select s.rejected >= (
-             select count(*) from target t
+        "select missing.chunks = s.rejected and missing.are_old
+         from second_space s join collection c on c.workspace_id = s.workspace_id and c.id = s.collection_id
+         cross join lateral (
+             select count(*) as chunks, coalesce(bool_and(t.published_at <= s.began_at), true) as are_old
+             from target t
              join embedding e on e.workspace_id = t.workspace_id and e.space_id = c.space_id and e.target_id = t.id
              where t.workspace_id = c.workspace_id and t.collection_id = c.id and t.live and not exists (
                  select from embedding other where other.workspace_id = e.workspace_id and other.space_id = s.space_id
-                     and other.target_id = e.target_id and other.chunk_id = e.chunk_id))
-         from second_space s join collection c on c.workspace_id = s.workspace_id and c.id = s.collection_id
+                     and other.target_id = e.target_id and other.chunk_id = e.chunk_id)) missing
          where s.workspace_id = {workspace} and s.collection_id = {collection}"
     );
     Ok(sql::first_value(tx, complete).await?.unwrap_or(false))
