@@ -247,5 +247,12 @@ async fn passage_in_two_collections_is_one_hit_and_takes_no_place_of_others() {
         let copies = search(json!({ "query": "turbine", "mode": mode, "collections": ["copies"] })).await;
         assert_eq!(hit_names(&copies).len(), 3, "{mode} {copies}");
     }
+    // A passage is not similar to itself in the other collection.
+    let hit = search(json!({ "query": "number 1", "mode": "text" })).await["hits"][0].clone();
+    let body = json!({ "chunk": hit["chunkId"] });
+    let similar = setup.app.post(&setup.ada, &setup.path("search/similar"), &body).await.expect(200);
+    let names: BTreeSet<_> = hit_names(&similar).into_iter().collect();
+    assert_eq!((hit_names(&similar).len(), names.len()), (2, 2), "{similar}");
+    assert!(!names.contains(hit["file"]["name"].as_str().unwrap()), "{similar}");
     setup.app.stop().await;
 }

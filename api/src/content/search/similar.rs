@@ -53,10 +53,10 @@ pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarComm
             store::search::file_vectors(db, workspace, file, &collections, visibility).await?
         }
         Origin::Chunk(chunk) => {
-            if !store::search::chunk_exists(db, workspace, chunk, visibility).await? {
+            query.hidden_chunks = store::search::passage_chunks(db, workspace, chunk, visibility).await?;
+            if query.hidden_chunks.is_empty() {
                 return Err(Problem::not_found());
             }
-            query.hidden_chunk = Some(chunk);
             store::search::chunk_vectors(db, workspace, chunk).await?
         }
     };

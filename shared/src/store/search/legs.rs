@@ -158,7 +158,7 @@ impl<'a> Legs<'a> {
             let mut near: Vec<Near> = sql::all(self.conn, vector_leg::statement(&leg, self.thresholds)).await?;
             self.has_walked |= near.iter().any(|near| near.indexed);
             let count = i64::try_from(near.len()).unwrap_or(i64::MAX);
-            near.retain(|near| Some(near.chunk_id) != query.hidden_chunk);
+            near.retain(|near| !query.hidden_chunks.contains(&near.chunk_id));
             let conditions = &self.scope.conditions;
             if conditions.required.is_empty() && conditions.excluded.is_empty() {
                 return Ok((near, count < leg.limit));

@@ -48,7 +48,7 @@ pub use self::{
         Seen, SeenMark, SpaceVector, Threshold, Weights,
     },
     recall::{RecallSample, measure_recall, selectivity},
-    similar::{chunk_exists, chunk_vectors, file_vectors},
+    similar::{chunk_vectors, file_vectors, passage_chunks},
     visibility::Visibility,
 };
 pub(super) use self::{condition::condition, parameters::Parameters};

@@ -88,8 +88,8 @@ pub struct SearchQuery {
     pub pinned: Vec<FileId>,
     /// Files that are not found.
     pub hidden: Vec<FileId>,
-    /// A chunk that is not found.
-    pub hidden_chunk: Option<ChunkId>,
+    /// Chunks that a search by vector does not find.
+    pub hidden_chunks: Vec<ChunkId>,
     /// The hits of earlier pages, or the files of a grouped search, which are not found again.
     pub seen: Seen,
     /// The text around a hit to read.

@@ -17,23 +17,29 @@ struct Row {
     vector: Vector,
 }
 
-/// Whether search finds a chunk: it is not disabled, and its target is visible, in a collection that is not deleted.
-pub async fn chunk_exists(
+/// The chunks of the passage of a chunk that search finds, itself and those of other targets of its file. Empty: search does not find
+/// it, because it is disabled, or its target is not visible, in a collection that is not deleted.
+pub async fn passage_chunks(
     conn: &impl Conn,
     workspace: WorkspaceId,
     chunk: ChunkId,
     visibility: Visibility,
-) -> Result<bool> {
+) -> Result<Vec<ChunkId>> {
     let mut parameters = Parameters::default();
     let (workspace, chunk) = (parameters.bind(workspace), parameters.bind(chunk));
     let visible = visibility.condition(&mut parameters);
     let found = parameters.into_statement(format!(
-        "select c.id from chunk c
+        "select other.id from chunk c
          join target t on t.workspace_id = c.workspace_id and t.id = c.target_id and {visible}
          join collection k on k.workspace_id = t.workspace_id and k.id = t.collection_id and k.deleted_at is null
+         join target of_file on of_file.workspace_id = c.workspace_id and of_file.file_id = c.file_id
+             and of_file.version_id = c.version_id
+         join chunk other on other.workspace_id = c.workspace_id and other.target_id = of_file.id
+             and (other.id = c.id or of_file.id <> c.target_id
+                 and (other.start_byte, other.end_byte, other.text) = (c.start_byte, c.end_byte, c.text))
          where c.workspace_id = {workspace} and c.id = {chunk} and not c.disabled"
     ));
-    Ok(sql::first_value::<ChunkId>(conn, found).await?.is_some())
+    sql::all_values(conn, found).await
 }
 
 /// The vectors of a chunk, in each space that it has one in.

@@ -70,10 +70,10 @@ async fn disabled_chunk_is_found_by_no_search_and_others_take_its_place() {
     let disabled = "select id from chunk where disabled";
     let row = fixture.db.query_one_raw(store::statement(disabled)).await.unwrap().unwrap();
     let disabled: ChunkId = row.try_get_by_index(0).unwrap();
-    assert!(!chunk_exists(&fixture.db, owner.0, disabled, Visibility::Live).await.unwrap());
+    assert_eq!(passage_chunks(&fixture.db, owner.0, disabled, Visibility::Live).await.unwrap(), []);
     let reduced = file_vectors(&fixture.db, owner.0, first, &[default], Visibility::Live).await.unwrap();
     fixture.disable(owner.0, "tide number 510", false).await;
-    assert!(chunk_exists(&fixture.db, owner.0, disabled, Visibility::Live).await.unwrap());
+    assert_eq!(passage_chunks(&fixture.db, owner.0, disabled, Visibility::Live).await.unwrap(), [disabled]);
     let whole = file_vectors(&fixture.db, owner.0, first, &[default], Visibility::Live).await.unwrap();
     assert_ne!(reduced, whole);
     for (thresholds, query) in searches(10) {
