@@ -82,8 +82,10 @@ async fn reading_child(worker: &Child) -> (u32, PathBuf) {
             children.split_whitespace().next()?.parse::<u32>().ok()
         });
         let child = children.last()?;
-        let file = fs::read_link(format!("/proc/{child}/fd/0")).ok()?;
-        Some((child, file))
+        let input = |process: u32| fs::read_link(format!("/proc/{process}/fd/0")).ok();
+        let file = input(child)?;
+        // It begins with the input of the worker.
+        (Some(&file) != input(worker).as_ref()).then_some((child, file))
     })
     .await
 }
