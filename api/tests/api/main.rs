@@ -61,6 +61,7 @@ mod invite_mail;
 mod invites;
 mod job_routing;
 mod killed_queries;
+mod large_rows;
 mod log_levels;
 mod login_lockout;
 mod login_timing;

@@ -47,6 +47,10 @@ pub struct ListRequest {
     pub cursor: Option<Value>,
     /// What earlier syncs kept of objects; `None`: nothing.
     pub memory: Option<Arc<dyn Memory>>,
+    /// The largest object that is wanted, in bytes: a listing with contents leaves out that of larger ones.
+    pub max_bytes: Option<u64>,
+    /// How many objects are wanted, if not all: a listing with contents has no larger pages.
+    pub max_objects: Option<usize>,
 }
 
 /// What earlier listings kept of objects: [`ListedObject::kept`].

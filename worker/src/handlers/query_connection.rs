@@ -60,8 +60,9 @@ async fn answer(cx: &Context, connection: &OpenConnection, query: ConnectionQuer
     match query {
         ConnectionQuery::Discover => Ok(json!(source.discover().await?)),
         ConnectionQuery::Browse { stream, limit } => {
-            let request = ListRequest { stream: Value::Object(stream), ..ListRequest::default() };
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            let request =
+                ListRequest { stream: Value::Object(stream), max_objects: Some(limit), ..ListRequest::default() };
             let mut listing = source.list(request).await?;
             let mut objects = Vec::new();
             loop {

@@ -208,7 +208,14 @@ impl Sync<'_> {
         };
         let stream = Value::Object(self.of.settings.stream.clone());
         let memory = Arc::new(NodeMemory::of(self.cx, &self.of));
-        let request = ListRequest { stream, checkpoint: self.listing().at, cursor, memory: Some(memory) };
+        let request = ListRequest {
+            stream,
+            checkpoint: self.listing().at,
+            cursor,
+            memory: Some(memory),
+            max_bytes: Some(self.of.max_bytes(self.cx)),
+            max_objects: None,
+        };
         match source.list(request).await {
             Ok(listing) => Ok(listing),
             Err(failure) => {

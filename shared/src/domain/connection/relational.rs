@@ -1,5 +1,7 @@
 //! Connections to relational databases.
 
+use std::collections::BTreeSet;
+
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
@@ -192,6 +194,9 @@ impl RowStream {
                 problems.push(InvalidSetting::new(field, format!("must have 1 to {MAX_TEXT_BYTES} bytes")));
             }
         }
+        if self.template.is_some() && self.columns().is_none() {
+            problems.push(InvalidSetting::new("template", "has a `{` without its `}`"));
+        }
         let names = [("table", self.table.as_ref(), 255), ("key", Some(&self.key), 63)];
         let others = [("cursor", &self.cursor), ("name", &self.name), ("channel", &self.channel)];
         let others = others.into_iter().map(|(field, name)| (field, name.as_ref(), 63));
@@ -201,6 +206,19 @@ impl RowStream {
             }
         }
         problems
+    }
+
+    /// The columns that name and template need; `None`: all, because there is no valid template.
+    #[must_use]
+    pub fn columns(&self) -> Option<BTreeSet<&str>> {
+        let mut columns: BTreeSet<&str> = self.name.as_deref().into_iter().collect();
+        let mut rest = self.template.as_deref()?;
+        while let Some((_, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}')?;
+            columns.insert(name);
+            rest = after;
+        }
+        Some(columns)
     }
 }
 
@@ -308,6 +326,18 @@ mod tests {
         let settings = json!({ "host": "db", "database": "", "caCertificate": "x", "tls": "off", "timeoutSeconds": 0 });
         let expected = ["database", "caCertificate", "tls", "timeoutSeconds"];
         assert_eq!(fields(&settings), expected.map(|field| format!("settings.{field}")));
+    }
+
+    #[test]
+    fn columns_of_a_stream_are_those_that_its_text_needs() {
+        let stream = |settings: Value| serde_json::from_value::<RowStream>(settings).unwrap();
+        let templated =
+            stream(json!({ "table": "a", "key": "id", "name": "title", "template": "# {title}\n{body} {body}" }));
+        assert_eq!(templated.columns(), Some(BTreeSet::from(["body", "title"])));
+        assert_eq!(stream(json!({ "table": "a", "key": "id", "name": "title" })).columns(), None);
+        let open = stream(json!({ "table": "a", "key": "id", "template": "{title" }));
+        let fields: Vec<_> = open.problems(Dialect::MySql).into_iter().map(|problem| problem.field).collect();
+        assert_eq!((open.columns(), fields), (None, vec!["template".to_owned()]));
     }
 
     #[test]

@@ -2,28 +2,32 @@
 
 use std::fmt::Write;
 
+use futures::TryStreamExt;
 use nvisy_shared::domain::connection::relational::{Dialect, RowStream};
 use sqlx::{
-    AssertSqlSafe, Column as _, Error, Executor, MySql, Row as _, TypeInfo,
-    mysql::{MySqlArguments, MySqlConnection, MySqlRow},
+    AssertSqlSafe, Column as _, Error, Executor, MySql, Row as _, SqlSafeStr, Statement as _, TypeInfo,
+    mysql::{MySqlArguments, MySqlColumn, MySqlConnection, MySqlRow},
     query::Query,
 };
 
 use super::{
-    rows::{Position, RawRow, from_clause},
+    rows::{MAX_ROW_BYTES, Position, RawRow, ReadLimit, TakeRow, from_clause},
     table::quoted,
 };
 
 const DIALECT: Dialect = Dialect::MySql;
+
+const BEGIN: &str = "start transaction read only";
+const END: &str = "rollback";
 
 /// Does something in a transaction that can only read. After a failure the connection is not used again.
 async fn reading<T>(
     connection: &mut MySqlConnection,
     work: impl AsyncFnOnce(&mut MySqlConnection) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    connection.execute("start transaction read only").await?;
+    connection.execute(BEGIN).await?;
     let done = work(connection).await?;
-    connection.execute("rollback").await?;
+    connection.execute(END).await?;
     Ok(done)
 }
 
@@ -64,13 +68,14 @@ pub(super) async fn begin(
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Up to `limit` rows from a position on.
+/// Up to `limit` rows from a position on. Returns whether all were taken; otherwise the connection has the others still, and is of no
+/// further use.
 pub(super) async fn rows(
     connection: &mut MySqlConnection,
     stream: &RowStream,
-    position: &Position,
-    limit: usize,
-) -> Result<Vec<RawRow>, Error> {
+    (position, limit): (&Position, ReadLimit),
+    take: TakeRow<'_>,
+) -> Result<bool, Error> {
     let (key, cursor) = (column(Some(&stream.key)), column(stream.cursor.as_ref()));
     let mut conditions = vec![format!("{key} is not null")];
     // Each with the column that it is compared with.
@@ -99,8 +104,13 @@ pub(super) async fn rows(
             format!("{cursor}, {key}")
         }
     };
-    let rest = format!("where {} order by {order} limit {limit}", conditions.join(" and "));
-    reading(connection, async |tx| select(tx, stream, &rest, &values).await).await
+    let rest = format!("where {} order by {order} limit {}", conditions.join(" and "), limit.rows);
+    connection.execute(BEGIN).await?;
+    let is_end = select(connection, stream, (&rest, &values), limit.row_bytes, take).await?;
+    if is_end {
+        connection.execute(END).await?;
+    }
+    Ok(is_end)
 }
 
 /// The row with a key.
@@ -110,48 +120,78 @@ pub(super) async fn row(
     key: &str,
 ) -> Result<Option<RawRow>, Error> {
     let rest = format!("where {} = ? limit 1", column(Some(&stream.key)));
-    let rows =
-        reading(connection, async |tx| select(tx, stream, &rest, &[(Some(stream.key.as_str()), key)]).await).await?;
-    Ok(rows.into_iter().next())
+    let mut found = None;
+    let mut keep = |row: RawRow| {
+        found = Some(row);
+        true
+    };
+    connection.execute(BEGIN).await?;
+    let values = [(Some(stream.key.as_str()), key)];
+    select(connection, stream, (&rest, &values), MAX_ROW_BYTES, &mut keep).await?;
+    connection.execute(END).await?;
+    Ok(found)
 }
 
-/// The rows with these keys.
+/// Takes the rows with these keys.
 pub(super) async fn with_keys(
     connection: &mut MySqlConnection,
     stream: &RowStream,
     keys: &[String],
-) -> Result<Vec<RawRow>, Error> {
+    take: TakeRow<'_>,
+) -> Result<(), Error> {
     let key = column(Some(&stream.key));
     let rest = format!("where {key} in ({}) order by {key}", vec!["?"; keys.len()].join(", "));
     let values: Vec<_> = keys.iter().map(|value| (Some(stream.key.as_str()), value.as_str())).collect();
-    reading(connection, async |tx| select(tx, stream, &rest, &values).await).await
+    connection.execute(BEGIN).await?;
+    select(connection, stream, (&rest, &values), MAX_ROW_BYTES, take).await?;
+    connection.execute(END).await?;
+    Ok(())
 }
 
+/// Takes rows as they arrive. Returns whether all were taken.
 async fn select(
     tx: &mut MySqlConnection,
     stream: &RowStream,
-    rest: &str,
-    values: &[(Option<&str>, &str)],
-) -> Result<Vec<RawRow>, Error> {
+    (rest, values): (&str, &[(Option<&str>, &str)]),
+    row_bytes: u64,
+    take: TakeRow<'_>,
+) -> Result<bool, Error> {
     let from = from_clause(DIALECT, stream);
-    // The columns of a query are known from a row of it.
-    let first = sqlx::query(AssertSqlSafe(format!("select t.* from {from} limit 1"))).fetch_optional(&mut *tx).await?;
-    let Some(first) = first else { return Ok(Vec::new()) };
+    // The statement of a query says which columns it has; a row of it may be large.
+    let described = tx.prepare(AssertSqlSafe(format!("select t.* from {from}")).into_sql_str()).await?;
+    let known = described.columns();
     let (key, cursor) = (column(Some(&stream.key)), column(stream.cursor.as_ref()));
-    let json = json_object(&first);
-    let statement = format!("select cast({key} as char), cast({cursor} as char), {json} from {from} {rest}");
+    let wanted: Vec<&str> = match stream.columns() {
+        Some(columns) => columns.into_iter().collect(),
+        None => known.iter().map(|column| column.name()).collect(),
+    };
+    let size = size(known, &wanted);
+    // The server makes null of a value that is too large for a packet.
+    let statement = format!(
+        "select cast({key} as char), cast({cursor} as char), {size},
+             case when {size} <= least({row_bytes}, @@max_allowed_packet) then {} end
+         from {from} {rest}",
+        json_object(known, &wanted)
+    );
     let mut query = sqlx::query(AssertSqlSafe(statement));
     for (column, value) in values {
-        let is_number = column.is_some_and(|column| is_integer(&first, column));
+        let is_number = column.is_some_and(|column| is_integer(known, column));
         query = bind(query, value, is_number);
     }
-    let raw = |row: &MySqlRow| Ok(RawRow { key: row.try_get(0)?, cursor: row.try_get(1)?, json: row.try_get(2)? });
-    query.fetch_all(tx).await?.iter().map(raw).collect()
+    let mut rows = query.fetch(tx);
+    while let Some(row) = rows.try_next().await? {
+        let raw =
+            RawRow { key: row.try_get(0)?, cursor: row.try_get(1)?, bytes: row.try_get(2)?, json: row.try_get(3)? };
+        if !take(raw) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a column has integers.
-fn is_integer(row: &MySqlRow, name: &str) -> bool {
-    row.columns().iter().any(|column| column.name() == name && column.type_info().name().contains("INT"))
+fn is_integer(columns: &[MySqlColumn], name: &str) -> bool {
+    columns.iter().any(|column| column.name() == name && column.type_info().name().contains("INT"))
 }
 
 /// A number as a number: the server compares a column of numbers with a text as floating-point numbers.
@@ -162,19 +202,32 @@ fn bind<'q>(query: Query<'q, MySql, MySqlArguments>, value: &str, is_number: boo
     }
 }
 
-/// A JSON object of all columns; bytes are Base64.
-fn json_object(row: &MySqlRow) -> String {
-    let fields = row.columns().iter().map(|column| {
-        let name = column.name().bytes().fold(String::new(), |mut text, byte| {
+/// Whether a column has bytes, which become Base64.
+fn has_bytes(columns: &[MySqlColumn], name: &str) -> bool {
+    let of_bytes = |kind: &str| kind.contains("BLOB") || kind.contains("BINARY");
+    columns.iter().any(|column| column.name() == name && of_bytes(column.type_info().name()))
+}
+
+/// The size of a JSON object of these columns, without what is added to their values.
+fn size(columns: &[MySqlColumn], wanted: &[&str]) -> String {
+    let sizes = wanted.iter().map(|name| {
+        let length = format!("coalesce(octet_length(t.{}), 0)", quoted(DIALECT, name));
+        if has_bytes(columns, name) { format!(" + {length} * 4 div 3") } else { format!(" + {length}") }
+    });
+    format!("cast(0{} as signed)", sizes.collect::<String>())
+}
+
+/// A JSON object of these columns.
+fn json_object(columns: &[MySqlColumn], wanted: &[&str]) -> String {
+    let fields = wanted.iter().map(|name| {
+        let digits = name.bytes().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        let value = format!("t.{}", quoted(DIALECT, column.name()));
-        let kind = column.type_info().name();
-        let is_bytes = kind.contains("BLOB") || kind.contains("BINARY");
-        let value = if is_bytes { format!("to_base64({value})") } else { value };
+        let value = format!("t.{}", quoted(DIALECT, name));
+        let value = if has_bytes(columns, name) { format!("to_base64({value})") } else { value };
         // Hexadecimal digits mean the same in every mode of the server.
-        format!("convert(x'{name}' using utf8mb4), {value}")
+        format!("convert(x'{digits}' using utf8mb4), {value}")
     });
     format!("cast(json_object({}) as char)", fields.collect::<Vec<_>>().join(", "))
 }

@@ -5,12 +5,29 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Table;
 
+/// The largest row that is read, in bytes of its JSON: it is held in memory.
+pub(super) const MAX_ROW_BYTES: u64 = 64 << 20;
+
 /// A row as the database gives it, with the values that order it as text.
 pub(super) struct RawRow {
     pub(super) key: String,
     pub(super) cursor: Option<String>,
-    /// The row as a JSON object.
-    pub(super) json: String,
+    /// The size of the row, in bytes.
+    pub(super) bytes: i64,
+    /// The row as a JSON object, with [`RowStream::columns`] alone; `None`: it is too large.
+    pub(super) json: Option<String>,
+}
+
+/// Takes rows one by one as they arrive; `false`: no further ones.
+pub(super) type TakeRow<'a> = &'a mut (dyn FnMut(RawRow) -> bool + Send);
+
+/// How much a statement reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadLimit {
+    /// Rows.
+    pub(super) rows: usize,
+    /// Bytes of a row; a larger one comes without its content.
+    pub(super) row_bytes: u64,
 }
 
 /// Which rows come next.

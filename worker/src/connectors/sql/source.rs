@@ -27,11 +27,13 @@ use super::{
     },
     database::{Database, Inner, Session},
     mysql_rows, postgres_rows,
-    rows::{Position, RawRow},
+    rows::{MAX_ROW_BYTES, Position, RawRow, ReadLimit, TakeRow},
 };
 
 /// Rows of a page.
 const PAGE_ROWS: usize = 500;
+/// Bytes of contents after which a page ends.
+const PAGE_BYTES: u64 = 16 << 20;
 /// Why a second row of a key is no object.
 const TWICE: &str = "another row has the same key, so nothing distinguishes them";
 
@@ -82,7 +84,8 @@ impl Source for SqlSource {
             let listed = match read_stream(self.0.dialect, stream) {
                 Ok(stream) => {
                     let first = Position::Key { after: None, only_without_cursor: false };
-                    self.0.rows(&mut session, &stream, &first, 1).await.map_err(reading)
+                    let limit = ReadLimit { rows: 1, row_bytes: 0 };
+                    self.0.rows(&mut session, &stream, (&first, limit), &mut |_| true).await.map_err(reading)
                 }
                 Err(failure) => Err(failure),
             };
@@ -121,8 +124,18 @@ impl Source for SqlSource {
         };
         let from =
             request.cursor.and_then(|cursor| cursor.as_str().map(str::to_owned)).filter(|_| stream.cursor.is_some());
-        let database = self.0.clone();
-        Ok(Box::new(RowListing { database, stream, from, checkpoint, session: None, last_key: None }))
+        let max_rows = request.max_objects.map_or(PAGE_ROWS, |wanted| wanted.clamp(1, PAGE_ROWS));
+        Ok(Box::new(RowListing {
+            database: self.0.clone(),
+            stream,
+            from,
+            checkpoint,
+            session: None,
+            last_key: None,
+            max_bytes: request.max_bytes.unwrap_or(MAX_ROW_BYTES).min(MAX_ROW_BYTES),
+            max_rows,
+            page_rows: max_rows,
+        }))
     }
 
     async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {
@@ -137,7 +150,7 @@ impl Source for SqlSource {
         session.close().await;
         let row = found.map_err(reading)?;
         let row = row.ok_or_else(|| CallFailure::item(FailureCode::SourceMissing, "the row was deleted"))?;
-        let now = ObjectForm::of(&stream).listed(row).map_err(CallFailure::Item)?;
+        let now = ObjectForm::of(&stream, MAX_ROW_BYTES).listed(row).map_err(CallFailure::Item)?;
         if now.revision != object.revision {
             return Err(CallFailure::item(FailureCode::SourceChanged, "the row changed while it was read"));
         }
@@ -148,50 +161,57 @@ impl Source for SqlSource {
     async fn look_up(&self, stream: &Value, keys: &[String]) -> Result<Page, CallFailure> {
         let stream = read_stream(self.0.dialect, stream)?;
         let mut session = self.0.connect().await?;
-        let found = match &mut session.inner {
-            Inner::Postgres(connection) => self.0.within(postgres_rows::with_keys(connection, &stream, keys)).await,
-            Inner::MySql(connection) => self.0.within(mysql_rows::with_keys(connection, &stream, keys)).await,
-        };
-        session.close().await;
-        let rows = found.map_err(reading)?;
         let mut page = Page::default();
-        let mut missing: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
-        let mut known = BTreeSet::new();
-        let form = ObjectForm::of(&stream);
-        for row in &rows {
-            missing.remove(row.key.as_str());
-        }
-        page.deleted = missing.into_iter().map(|key| external_id(&stream, key)).collect();
-        for row in rows {
+        let mut found = BTreeSet::new();
+        let (form, mut bytes) = (ObjectForm::of(&stream, MAX_ROW_BYTES), 0);
+        let mut take = |row: RawRow| {
             let key = row.key.clone();
-            if !known.insert(key.clone()) {
+            if !found.insert(key.clone()) {
                 page.failures.push(failed(&stream, &format!("{key} (again)"), TWICE));
-                continue;
+                return true;
             }
             match form.listed(row) {
-                Ok(object) => page.objects.push(object),
+                Ok(mut object) => {
+                    bytes += object.bytes.unwrap_or(0);
+                    // Jobs read the others one by one.
+                    object.content = object.content.filter(|_| bytes <= PAGE_BYTES);
+                    page.objects.push(object);
+                }
                 Err(failure) => page.failures.push(ObjectFailure { failure, ..failed(&stream, &key, "") }),
             }
-        }
+            true
+        };
+        let read = match &mut session.inner {
+            Inner::Postgres(connection) => {
+                self.0.within(postgres_rows::with_keys(connection, &stream, keys, &mut take)).await
+            }
+            Inner::MySql(connection) => {
+                self.0.within(mysql_rows::with_keys(connection, &stream, keys, &mut take)).await
+            }
+        };
+        session.close().await;
+        read.map_err(reading)?;
+        let missing: BTreeSet<_> = keys.iter().filter(|key| !found.contains(*key)).collect();
+        page.deleted = missing.into_iter().map(|key| external_id(&stream, key)).collect();
         Ok(page)
     }
 }
 
 impl Database {
-    /// Up to `limit` rows from a position on.
+    /// Up to `limit` rows from a position on. Returns whether all were taken; otherwise the session is of no further use.
     async fn rows(
         &self,
         session: &mut Session,
         stream: &RowStream,
-        position: &Position,
-        limit: usize,
-    ) -> Result<Vec<RawRow>, CallFailure> {
+        from: (&Position, ReadLimit),
+        take: TakeRow<'_>,
+    ) -> Result<bool, CallFailure> {
         match &mut session.inner {
             Inner::Postgres(connection) => {
                 let types = &mut session.key_types;
-                self.within(postgres_rows::rows(connection, types, stream, position, limit)).await
+                self.within(postgres_rows::rows(connection, types, stream, from, take)).await
             }
-            Inner::MySql(connection) => self.within(mysql_rows::rows(connection, stream, position, limit)).await,
+            Inner::MySql(connection) => self.within(mysql_rows::rows(connection, stream, from, take)).await,
         }
     }
 
@@ -214,6 +234,12 @@ struct RowListing {
     session: Option<Session>,
     /// The last key by now, to find keys that are there twice.
     last_key: Option<String>,
+    /// The largest content.
+    max_bytes: u64,
+    /// Rows of a page, at most.
+    max_rows: usize,
+    /// Rows that are asked for: fewer while they are large.
+    page_rows: usize,
 }
 
 impl Listing for RowListing {
@@ -227,25 +253,39 @@ impl Listing for RowListing {
             Some(checkpoint) => checkpoint,
             None => self.begin(&mut session, &mut page).await?,
         };
-        let rows = self.database.rows(&mut session, &self.stream, &checkpoint.position, PAGE_ROWS).await;
-        let rows = rows.map_err(reading)?;
-        let is_last = rows.len() < PAGE_ROWS;
-        let last = rows.last().map(|row| (row.cursor.clone(), row.key.clone()));
-        let form = ObjectForm::of(&self.stream);
-        for row in rows {
+        // Of a row in another form than JSON the size is known when it is read.
+        let row_bytes = if self.stream.template.is_some() { MAX_ROW_BYTES } else { self.max_bytes };
+        let from = (&checkpoint.position, ReadLimit { rows: self.page_rows, row_bytes });
+        let form = ObjectForm::of(&self.stream, self.max_bytes);
+        let (mut last, mut last_key) = (None, self.last_key.take());
+        let (mut taken, mut bytes) = (0, 0);
+        let mut take = |row: RawRow| {
+            taken += 1;
+            last = Some((row.cursor.clone(), row.key.clone()));
             let key = row.key.clone();
-            if self.last_key.as_ref() == Some(&key) {
+            if last_key.as_ref() == Some(&key) {
                 // The first one is an object, so this is another one.
-                let again = format!("{key} (again)");
-                page.failures.push(failed(&self.stream, &again, TWICE));
-                continue;
+                page.failures.push(failed(&self.stream, &format!("{key} (again)"), TWICE));
+                return true;
             }
             match form.listed(row) {
-                Ok(object) => page.objects.push(object),
+                Ok(object) => {
+                    bytes += object.bytes.unwrap_or(0);
+                    page.objects.push(object);
+                }
                 Err(failure) => page.failures.push(ObjectFailure { failure, ..failed(&self.stream, &key, "") }),
             }
-            self.last_key = Some(key);
-        }
+            last_key = Some(key);
+            bytes < PAGE_BYTES
+        };
+        let is_end = self.database.rows(&mut session, &self.stream, from, &mut take).await.map_err(reading)?;
+        let is_last = is_end && taken < self.page_rows;
+        self.last_key = last_key;
+        self.page_rows = match (is_end, bytes) {
+            (false, _) => taken,
+            (true, bytes) if bytes < PAGE_BYTES / 4 => (self.page_rows * 2).min(self.max_rows),
+            (true, _) => self.page_rows,
+        };
         let next = match (&checkpoint.position, is_last, last) {
             (Position::Key { only_without_cursor, .. }, false, Some((_, key))) => {
                 Some(Position::Key { after: Some(key), only_without_cursor: *only_without_cursor })
@@ -261,7 +301,7 @@ impl Listing for RowListing {
                 checkpoint.position = position;
                 page.checkpoint = serde_json::to_value(&checkpoint).ok();
                 self.checkpoint = Some(checkpoint);
-                self.session = Some(session);
+                self.session = is_end.then_some(session);
             }
             None => {
                 page.cursor = checkpoint.mark.map(Value::from);
@@ -310,10 +350,11 @@ fn external_id(stream: &RowStream, key: &str) -> String {
     format!("{}/{key}", label(stream))
 }
 
-/// A row as an object.
 /// What all objects of a stream have in common.
 struct ObjectForm<'a> {
     stream: &'a RowStream,
+    /// The largest content.
+    max_bytes: u64,
     /// The stream, in locators of objects.
     locator: Value,
     /// Another form of the same row is another content.
@@ -321,22 +362,29 @@ struct ObjectForm<'a> {
 }
 
 impl<'a> ObjectForm<'a> {
-    fn of(stream: &'a RowStream) -> Self {
+    fn of(stream: &'a RowStream, max_bytes: u64) -> Self {
         let form = format!("{:?}{:?}", stream.name, stream.template);
-        Self { stream, locator: json!(stream), hash: hash(form.as_bytes())[..8].to_owned() }
+        Self { stream, max_bytes, locator: json!(stream), hash: hash(form.as_bytes())[..8].to_owned() }
     }
 
+    /// A row as an object.
     fn listed(&self, row: RawRow) -> Result<ListedObject, Failure> {
         let failure = |reason: &str| Failure::new(FailureCode::SourceRejected, reason);
         let stream = self.stream;
+        let Some(json) = row.json else {
+            return Err(self.too_large(&format!("{} bytes", row.bytes)));
+        };
         let fields: Map<String, Value> = match (&stream.name, &stream.template) {
             (None, None) => Map::new(),
-            _ => serde_json::from_str(&row.json).map_err(|_| failure("the row cannot be read as JSON"))?,
+            _ => serde_json::from_str(&json).map_err(|_| failure("the row cannot be read as JSON"))?,
         };
         let name = stream.name.as_ref().and_then(|column| fields.get(column)).map(as_text);
         let (content, media_type, extension) = match &stream.template {
-            Some(template) => (render(template, &fields).map_err(|reason| failure(&reason))?, "text/plain", "txt"),
-            None => (row.json, "application/json", "json"),
+            Some(template) => {
+                let text = render(template, &fields, self.max_bytes).map_err(|reason| failure(&reason))?;
+                (text.ok_or_else(|| self.too_large("more bytes in the form of the template"))?, "text/plain", "txt")
+            }
+            None => (json, "application/json", "json"),
         };
         let name =
             name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| format!("{}-{}", label(stream), row.key));
@@ -355,10 +403,15 @@ impl<'a> ObjectForm<'a> {
             ..ListedObject::default()
         })
     }
+
+    fn too_large(&self, found: &str) -> Failure {
+        let detail = format!("the row has {found}, and at most {} bytes of one are read", self.max_bytes);
+        Failure::new(FailureCode::TooLarge, detail)
+    }
 }
 
-/// The template with the values of columns in place of `{column}`.
-fn render(template: &str, fields: &Map<String, Value>) -> Result<String, String> {
+/// The template with the values of columns in place of `{column}`; `None`: the text has more than `max_bytes` bytes.
+fn render(template: &str, fields: &Map<String, Value>, max_bytes: u64) -> Result<Option<String>, String> {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -367,10 +420,13 @@ fn render(template: &str, fields: &Map<String, Value>) -> Result<String, String>
         let value =
             fields.get(name).ok_or_else(|| format!("the template names `{name}`, and the row has no such column"))?;
         text.push_str(&as_text(value));
+        if text.len() as u64 > max_bytes {
+            return Ok(None);
+        }
         rest = after;
     }
     text.push_str(rest);
-    Ok(text)
+    Ok((text.len() as u64 <= max_bytes).then_some(text))
 }
 
 fn as_text(value: &Value) -> String {
@@ -397,7 +453,8 @@ mod tests {
     }
 
     fn row(cursor: Option<&str>, json: &Value) -> RawRow {
-        RawRow { key: "7".to_owned(), cursor: cursor.map(str::to_owned), json: json.to_string() }
+        let json = json.to_string();
+        RawRow { key: "7".to_owned(), cursor: cursor.map(str::to_owned), bytes: json.len() as i64, json: Some(json) }
     }
 
     #[test]
@@ -405,11 +462,21 @@ mod tests {
         let stream =
             stream(json!({ "table": "a", "key": "id", "name": "title", "template": "# {title}\n{n} {none}{list}" }));
         let fields = json!({ "title": "Tide", "n": 7, "none": null, "list": [1], "id": 7 });
-        let object = ObjectForm::of(&stream).listed(row(Some("9"), &fields)).unwrap();
+        let object = ObjectForm::of(&stream, MAX_ROW_BYTES).listed(row(Some("9"), &fields)).unwrap();
         assert_eq!((object.name.as_str(), object.external_id.as_str()), ("Tide.txt", "a/7"));
         assert_eq!(object.content.unwrap(), "# Tide\n7 [1]");
-        let failure = ObjectForm::of(&stream).listed(row(None, &json!({ "title": "Tide" }))).unwrap_err();
+        let failure =
+            ObjectForm::of(&stream, MAX_ROW_BYTES).listed(row(None, &json!({ "title": "Tide" }))).unwrap_err();
         assert!(failure.detail.contains("`n`"), "{failure:?}");
+    }
+
+    #[test]
+    fn text_of_a_template_ends_at_the_limit() {
+        let stream = stream(json!({ "table": "a", "key": "id", "template": "{body}{body}{body}" }));
+        let fields = json!({ "body": "x".repeat(100) });
+        let listed = |max_bytes| ObjectForm::of(&stream, max_bytes).listed(row(None, &fields));
+        assert_eq!(listed(300).unwrap().bytes, Some(300));
+        assert_eq!(listed(299).unwrap_err().code, FailureCode::TooLarge);
     }
 
     #[test]
@@ -417,7 +484,7 @@ mod tests {
         let plain = stream(json!({ "table": "a", "key": "id" }));
         let templated = stream(json!({ "table": "a", "key": "id", "template": "x" }));
         let revision = |stream: &RowStream, cursor, value: i32| {
-            ObjectForm::of(stream).listed(row(cursor, &json!({ "id": 7, "v": value }))).unwrap().revision
+            ObjectForm::of(stream, MAX_ROW_BYTES).listed(row(cursor, &json!({ "id": 7, "v": value }))).unwrap().revision
         };
         assert_eq!(revision(&plain, Some("1"), 1), revision(&plain, Some("1"), 2));
         assert_ne!(revision(&plain, Some("1"), 1), revision(&plain, Some("2"), 1));
