@@ -61,7 +61,8 @@ fn not_runnable(problems: Vec<pipeline::Problem>) -> Result<(), Problem> {
     Err(Problem::new(Code::PipelineNotRunnable).fields(errors))
 }
 
-/// The collections, pipelines and connections that a definition names and the workspace does not have.
+/// The collections, pipelines and connections that a definition names and the workspace does not have, and connections whose providers
+/// cannot do what nodes need.
 pub async fn missing_references(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -70,7 +71,7 @@ pub async fn missing_references(
     let collections = store::collection::spaces(conn, workspace).await?;
     let collections = collections.into_iter().map(|collection| collection.name).collect();
     let pipelines = store::pipeline::names(conn, workspace).await?;
-    let connections = store::connection::ids(conn, workspace).await?.into_iter().collect();
+    let connections = store::connection::providers(conn, workspace).await?.into_iter().collect();
     Ok(references::missing(compiled, &collections, &pipelines, &connections))
 }
 

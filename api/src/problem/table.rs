@@ -67,7 +67,7 @@ table! {
     EmailTaken            "email_taken"             409 "An account already has this e-mail address";
     LastOwner             "last_owner"              409 "A workspace with other members would be left without an owner";
     BuiltinPipeline       "builtin_pipeline"        409 "The workspace's built-in pipeline cannot be deleted";
-    PipelineNotRunnable   "pipeline_not_runnable"   409 "The pipeline refers to collections, pipelines or connections that do not exist";
+    PipelineNotRunnable   "pipeline_not_runnable"   409 "The pipeline refers to collections, pipelines or connections that do not exist or do not fit";
     PipelineNotEnabled    "pipeline_not_enabled"    409 "The pipeline is not enabled";
     RunEnded              "run_ended"               409 "The run has ended";
     SyncRunning           "sync_running"            409 "A sync of the pipeline goes on";

@@ -12,9 +12,10 @@ use crate::{
 };
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
+
 #[actix_web::test]
-async fn connection_of_another_kind_is_named_in_the_failure() {
-    let setup = Setup::of(TestApp::start_with_worker(&[]).await).await;
+async fn pipeline_with_a_connection_of_another_kind_is_not_enabled() {
+    let setup = Setup::of(TestApp::start().await).await;
     let settings = json!({ "baseUrl": "http://127.0.0.1:9" });
     let store = connect(&setup, "qdrant", settings, json!({ "apiKey": "hunter2-key" })).await;
     let model = connect(&setup, "openai", json!({ "model": "m" }), json!({ "apiKey": "hunter2-key" })).await;
@@ -22,20 +23,21 @@ async fn connection_of_another_kind_is_named_in_the_failure() {
         { "id": "in", "type": "source.files" }, { "id": "read", "type": "partition" },
         { "id": "title", "type": "title", "connection": store }, { "id": "out", "type": "sink.file", "suffix": ".txt" },
     ]);
-    for (pipeline, code, reason) in [
-        (
-            definition(&title, &["in > read", "read > title", "title > out"]),
-            "connection_not_found",
-            "`qdrant` is not to a language model",
-        ),
-        (chunks_into(&model, "documents"), "target_mismatch", "`openai` cannot be written to"),
-    ] {
-        let path = setup.pipeline("Out", &pipeline).await;
-        let files = setup.upload(&[("a.txt", &text("a", 1))]).await;
-        let failure = &files["a.txt"]["failure"];
-        assert!(failure["code"] == code && failure["detail"].as_str().unwrap().contains(reason), "{failure}");
-        setup.patch(&path, &json!({ "state": "disabled" })).await;
-        assert_eq!(setup.app.delete(&setup.ada, &setup.path(&path)).await.status, 204);
+    let title = definition(&title, &["in > read", "read > title", "title > out"]);
+    for (definition, node, provider) in
+        [(title, "title", "qdrant"), (chunks_into(&model, "documents"), "out", "openai")]
+    {
+        let path = setup.path("pipelines");
+        let body = json!({ "definition": definition });
+        let validated = setup.app.post(&setup.ada, &format!("{path}/validate"), &body).await.expect(200);
+        let problem = &validated["notRunnable"][0];
+        assert_eq!((&problem["code"], &problem["node"]), (&json!("wrong_provider"), &json!(node)), "{validated}");
+        assert!(problem["message"].as_str().unwrap().contains(provider), "{validated}");
+        let body = json!({ "name": node, "definition": definition });
+        let created = setup.app.post(&setup.ada, &path, &body).await.expect(201);
+        let path = format!("{path}/{}", created["id"].as_str().unwrap());
+        let enabled = setup.app.patch(&setup.ada, &path, &json!({ "state": "enabled" })).await;
+        enabled.problem(409, "pipeline_not_runnable");
     }
     setup.app.stop().await;
 }

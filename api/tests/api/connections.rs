@@ -144,5 +144,7 @@ async fn providers_have_schemas_that_accept_their_settings() {
     assert_eq!(schema["required"], json!(["model"]));
     assert!(schema["properties"]["baseUrl"].is_object() && schema["additionalProperties"] == false);
     assert_eq!(providers["items"][0]["credentialsSchema"]["required"], json!(["apiKey"]));
+    assert!(providers["items"][0].get("streamSchema").is_none(), "a model has no documents");
+    assert!(providers["items"][15]["streamSchema"]["properties"]["cursor"].is_object());
     setup.app.stop().await;
 }

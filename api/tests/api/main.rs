@@ -18,6 +18,7 @@ mod call_recovery;
 mod cancelled_calls;
 mod changed_nodes;
 mod changed_pipelines;
+mod check_streams;
 mod check_writing;
 mod chunks;
 mod collections;

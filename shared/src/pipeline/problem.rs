@@ -64,6 +64,8 @@ pub enum ProblemCode {
     UnknownPipeline,
     /// The workspace has no connection of this id.
     UnknownConnection,
+    /// Connections of the provider cannot do what the node needs.
+    WrongProvider,
 }
 
 impl ProblemCode {

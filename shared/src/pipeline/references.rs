@@ -3,28 +3,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::ConnectionId;
+use crate::{
+    domain::connection::{Capability, provider},
+    id::ConnectionId,
+};
 
 use super::{
     Problem,
     compile::Compiled,
     node::{Settings, deduplicate::Deduplicate, source_files::Trigger},
-    problem::{ProblemCode, Problems},
+    problem::{NodeProblems, ProblemCode, Problems},
 };
 
-/// A problem for each reference to a collection, pipeline or connection that is not among these.
+/// A problem for each reference to a collection, pipeline or connection that is not among these, and for each connection whose provider
+/// cannot do what its node needs. `connections` have their providers.
 #[must_use]
 pub fn missing(
     compiled: &Compiled,
     collections: &BTreeSet<String>,
     pipelines: &BTreeSet<String>,
-    connections: &BTreeSet<ConnectionId>,
+    connections: &BTreeMap<ConnectionId, String>,
 ) -> Vec<Problem> {
     let mut problems = Problems::default();
     for step in compiled.plan.nodes() {
-        if let Some(connection) = step.settings.connection().filter(|connection| !connections.contains(connection)) {
-            let (message, remedy) = (format!("there is no connection {connection}"), "create it, or name another one");
-            problems.of(&step.id).add(ProblemCode::UnknownConnection, "connection", message, remedy);
+        if let Some(connection) = step.settings.connection() {
+            match connections.get(&connection) {
+                Some(provider) => check_provider(provider, &step.settings, &mut problems.of(&step.id)),
+                None => {
+                    let message = format!("there is no connection {connection}");
+                    let remedy = "create it, or name another one";
+                    problems.of(&step.id).add(ProblemCode::UnknownConnection, "connection", message, remedy);
+                }
+            }
         }
         match &step.settings {
             Settings::SinkCollection(sink) if !collections.contains(&sink.collection) => {
@@ -52,6 +62,20 @@ pub fn missing(
         }
     }
     problems.0
+}
+
+/// Adds a problem if connections of a provider cannot do what a node needs.
+fn check_provider(name: &str, settings: &Settings, problems: &mut NodeProblems<'_>) {
+    let (needed, what) = match settings {
+        Settings::SourceConnection(_) => (Capability::Read, "documents cannot be read from"),
+        Settings::SinkConnection(_) => (Capability::Write, "results cannot be written to"),
+        _ => (Capability::Chat, "questions cannot be put to"),
+    };
+    if provider(name).is_none_or(|provider| !provider.can(needed)) {
+        let message = format!("the connection is one of `{name}`, which {what}");
+        let remedy = format!("name one whose provider has the capability `{}`", needed.name());
+        problems.add(ProblemCode::WrongProvider, "connection", message, remedy);
+    }
 }
 
 /// The names of the pipelines after whose runs this one starts.

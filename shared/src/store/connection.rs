@@ -78,10 +78,10 @@ pub async fn list(
     sql::newest(select, Column::Id, before, limit).all(conn).await
 }
 
-/// The ids of all connections of a workspace.
-pub async fn ids(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<ConnectionId>> {
-    let ids = Entity::find().select_only().column(Column::Id).filter(Column::WorkspaceId.eq(workspace));
-    ids.into_tuple().all(conn).await
+/// All connections of a workspace, with their providers.
+pub async fn providers(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<(ConnectionId, String)>> {
+    let all = Entity::find().select_only().column(Column::Id).column(Column::Provider);
+    all.filter(Column::WorkspaceId.eq(workspace)).into_tuple().all(conn).await
 }
 
 /// Locks a connection until the transaction ends.
@@ -162,11 +162,12 @@ pub async fn users(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) -
     sql::all(conn, users).await
 }
 
-/// The nodes of the newest definitions that name a connection, at most a thousand, oldest pipelines first.
-pub async fn nodes(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) -> Result<Vec<Json>> {
+/// The nodes of the newest definitions that name a connection, with the names of their pipelines, at most a thousand, oldest pipelines
+/// first.
+pub async fn nodes(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) -> Result<Vec<(String, Json)>> {
     let nodes = raw_sql!(
         Postgres,
-        "select node
+        "select p.name, node
          from pipeline p
          join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
          cross join lateral jsonb_array_elements(v.definition->'nodes') node

@@ -1,18 +1,16 @@
 //! The step `write` of a check: whether sinks can write through a connection. Nothing that it writes stays.
 
-use std::collections::BTreeSet;
-
 use nvisy_shared::{
     domain::connection::{self, Capability, CheckStep},
-    id, store,
+    id,
 };
-use serde_json::Value;
 
 use super::{
     CallFailure, OpenConnection, Place,
     object_target::try_writing,
     objects::key,
     table::{OpenTarget, open_target},
+    usage::Usage,
 };
 use crate::context::Context;
 
@@ -20,27 +18,6 @@ use crate::context::Context;
 const MAX_PLACES: usize = 5;
 /// The name of an object that is written.
 const NAME: &str = "nvisy-check";
-
-/// What pipelines do with a connection.
-#[derive(Debug, Default)]
-pub(super) struct Usage {
-    /// The places of sinks: `into` and `idField`.
-    places: BTreeSet<(String, String)>,
-    is_read: bool,
-}
-
-impl Usage {
-    pub(super) async fn find(cx: &Context, connection: &OpenConnection) -> store::Result<Self> {
-        let nodes = store::connection::nodes(&cx.db, connection.workspace, connection.id).await?;
-        let (sinks, others): (Vec<&Value>, Vec<_>) = nodes.iter().partition(|node| node["type"] == "sink.connection");
-        Ok(Self { places: sinks.into_iter().filter_map(place).collect(), is_read: !others.is_empty() })
-    }
-
-    /// Whether pipelines write, and do not read.
-    pub(super) fn is_only_written(&self) -> bool {
-        !self.places.is_empty() && !self.is_read
-    }
-}
 
 /// Tries writing where sinks of pipelines write. Without a sink the step decides nothing, and a connection that pipelines only read is
 /// not written to at all.
@@ -61,12 +38,6 @@ pub(super) async fn check_writing(cx: &Context, connection: &OpenConnection, usa
         steps.extend(result.map(|result| step(result.map_err(|failure| failure.redacted(connection)), is_optional)));
     }
     steps
-}
-
-/// The place of a sink: its `into` and `idField`.
-fn place(node: &Value) -> Option<(String, String)> {
-    let id_field = node["idField"].as_str().unwrap_or("id");
-    Some((node["into"].as_str()?.to_owned(), id_field.to_owned()))
 }
 
 /// Tries a place, or the whole system. `None`: there is nothing to be tried.

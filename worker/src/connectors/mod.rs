@@ -3,6 +3,7 @@
 //!
 //! A provider is a file here and a line in [`table`]; its settings are declared in `nvisy_shared::domain::connection`.
 
+mod check_streams;
 mod check_writing;
 pub mod connection;
 pub mod failure;
@@ -19,6 +20,7 @@ pub mod source;
 pub(crate) mod sql;
 pub mod table;
 pub mod target;
+mod usage;
 mod weaviate;
 mod web;
 

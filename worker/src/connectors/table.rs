@@ -4,7 +4,8 @@ use nvisy_shared::domain::connection::{self, Address, CheckStep};
 
 use super::{
     CallFailure, DynObjectTarget, DynSource, DynTarget, OpenConnection,
-    check_writing::{Usage, check_writing},
+    check_streams::check_streams,
+    check_writing::check_writing,
     imap,
     milvus::Milvus,
     objects::{self, stores},
@@ -13,6 +14,7 @@ use super::{
     rest::Server,
     sql,
     target::{self, step},
+    usage::Usage,
     weaviate::Weaviate,
     web,
 };
@@ -105,8 +107,8 @@ fn open_rows(cx: &Context, connection: &OpenConnection) -> Result<Box<DynTarget>
     open(cx, connection)
 }
 
-/// The steps of a check, up to the first that fails; then, whether sinks can write. An account that pipelines only write with needs
-/// not to read.
+/// The steps of a check, up to the first that fails; then, whether sources can read their streams, and whether sinks can write. An
+/// account that pipelines only write with needs not to read, and one that they read parts with needs not to read the whole.
 pub async fn check(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> {
     let mut steps = check_access(cx, connection).await;
     let usage = match Usage::find(cx, connection).await {
@@ -117,9 +119,11 @@ pub async fn check(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> 
         }
     };
     for step in steps.iter_mut().filter(|step| READING.contains(&step.name.as_str())) {
-        step.optional = usage.is_only_written();
+        step.optional = usage.is_only_written() || usage.is_read_in_parts();
     }
     if !steps.iter().any(CheckStep::is_fatal) {
+        let is_checked_as_target = TARGETS.iter().any(|(provider, _)| *provider == connection.provider);
+        steps.extend(check_streams(cx, connection, &usage, !is_checked_as_target).await);
         steps.extend(check_writing(cx, connection, &usage).await);
     }
     steps

@@ -36,6 +36,9 @@ pub struct Provider {
     settings_schema: Value,
     /// The JSON Schema of `credentials`.
     credentials_schema: Value,
+    /// The JSON Schema of `stream` of a `source.connection`; absent: documents are not read through such connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_schema: Option<Value>,
     /// Whether a connection must have credentials.
     needs_credentials: bool,
 }
@@ -51,6 +54,7 @@ static PROVIDERS: LazyLock<Providers> = LazyLock::new(|| Providers {
             capabilities: of.capabilities.iter().map(|capability| capability.name().to_owned()).collect(),
             settings_schema: json!(of.settings),
             credentials_schema: json!(of.credentials),
+            stream_schema: of.stream.as_ref().map(|stream| json!(stream)),
             needs_credentials: of.needs_credentials,
         })
         .collect(),
@@ -60,7 +64,7 @@ static PROVIDERS: LazyLock<Providers> = LazyLock::new(|| Providers {
     operation_id = "listProviders",
     tag = "connections",
     summary = "List providers",
-    description = "The providers of connections, with their abilities and the JSON Schemas of settings and credentials."
+    description = "The providers of connections, with their abilities and the JSON Schemas of settings, credentials and streams."
 )]
 pub async fn list(_account: CurrentAccount) -> Result<Json<Providers>, Problem> {
     Ok(Json(PROVIDERS.clone()))

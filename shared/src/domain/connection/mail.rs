@@ -1,7 +1,7 @@
 //! Connections to mailboxes.
 
 use chrono::NaiveDate;
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -9,6 +9,7 @@ use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
     limits::{CallLimits, range},
     oauth::OAuthCredentials,
+    provider::schema,
 };
 use crate::secret::Secret;
 
@@ -172,6 +173,10 @@ impl ProviderSpec for Imap {
         let is_host_alone =
             url.username().is_empty() && url.password().is_none() && url.path().is_empty() && url.query().is_none();
         (is_host_alone && url.has_host()).then_some(Address { field: "host", url })
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<MailStream>())
     }
 }
 

@@ -98,6 +98,11 @@ pub trait ProviderSpec: 'static {
     /// The server of the settings; `None`: they name none. Credentials must be given again when it changes, because they would be
     /// sent there.
     fn address(settings: &Self::Settings) -> Option<Address>;
+
+    /// The JSON Schema of the setting `stream` of sources; `None`: documents are not read through such connections.
+    fn stream() -> Option<Schema> {
+        None
+    }
 }
 
 /// A provider of connections, described for editors.
@@ -115,6 +120,8 @@ pub struct Provider {
     pub settings: Schema,
     /// The JSON Schema of the credentials.
     pub credentials: Schema,
+    /// The JSON Schema of the setting `stream` of sources; `None`: documents are not read through such connections.
+    pub stream: Option<Schema>,
     /// Whether a connection must have credentials.
     pub needs_credentials: bool,
     /// The largest number of jobs that call the system at the same time where the setting `concurrency` is absent.
@@ -133,6 +140,7 @@ impl Provider {
             capabilities: T::CAPABILITIES,
             settings: schema::<T::Settings>(),
             credentials: schema::<T::Credentials>(),
+            stream: T::stream(),
             needs_credentials: T::NEEDS_CREDENTIALS,
             default_concurrency: T::DEFAULT_CONCURRENCY,
             settings_problems: |json| problems(json, T::settings_problems),
@@ -175,7 +183,8 @@ fn problems<T: DeserializeOwned>(json: &Value, check: fn(&T) -> Vec<InvalidSetti
     }
 }
 
-fn schema<T: JsonSchema>() -> Schema {
+/// The JSON Schema of a type.
+pub(super) fn schema<T: JsonSchema>() -> Schema {
     let generator = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     generator.into_generator().into_root_schema_for::<T>()
 }
@@ -184,7 +193,18 @@ fn schema<T: JsonSchema>() -> Schema {
 mod tests {
     use serde_json::json;
 
-    use super::super::providers;
+    use super::{super::providers, Capability};
+
+    #[test]
+    fn providers_that_are_read_have_a_schema_of_their_streams() {
+        for provider in providers() {
+            assert_eq!(provider.stream.is_some(), provider.can(Capability::Read), "{}", provider.name);
+            let schema = provider.stream.as_ref().map(|stream| stream.as_value().clone()).unwrap_or_default();
+            assert!(schema.is_null() || schema["additionalProperties"] == false, "{}: {schema}", provider.name);
+        }
+        let schema = super::super::provider("mysql").unwrap().stream.clone().unwrap();
+        assert_eq!(schema.as_value()["required"], json!(["key"]));
+    }
 
     #[test]
     fn settings_of_every_provider_have_the_limits_and_no_unknown_field() {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
     limits::{CallLimits, range},
+    provider::schema,
 };
 use crate::secret::Secret;
 
@@ -84,6 +85,10 @@ macro_rules! relational_providers {
                 fn address(settings: &DatabaseSettings) -> Option<Address> {
                     let url = settings.url(Dialect::$provider)?;
                     Some(Address { field: "host", url })
+                }
+
+                fn stream() -> Option<Schema> {
+                    Some(schema::<RowStream>())
                 }
             }
         )+

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ fn builtin_pipeline_starts_a_segment_at_members_and_at_embedding() {
     assert_eq!(plan.after(1).collect::<Vec<_>>(), [2]);
     assert_eq!(plan.after(2).count(), 0);
     let collections = [builtin::NAME.to_owned()].into();
-    assert_eq!(references::missing(&compiled, &collections, &collections, &BTreeSet::new()), []);
+    assert_eq!(references::missing(&compiled, &collections, &collections, &BTreeMap::new()), []);
 }
 
 #[test]

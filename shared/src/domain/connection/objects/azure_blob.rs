@@ -1,10 +1,15 @@
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::rules::{OBJECTS, bucket, text, web_address};
+use super::{
+    ObjectStream,
+    rules::{OBJECTS, bucket, text, web_address},
+};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
+    domain::connection::{
+        Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits, provider::schema,
+    },
     secret::Secret,
 };
 
@@ -92,5 +97,9 @@ impl ProviderSpec for AzureBlob {
 
     fn address(settings: &AzureBlobSettings) -> Option<Address> {
         Some(Address { field: "endpoint", url: settings.endpoint()? })
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<ObjectStream>())
     }
 }

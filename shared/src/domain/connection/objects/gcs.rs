@@ -1,11 +1,16 @@
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::rules::{OBJECTS, bucket, web_address};
+use super::{
+    ObjectStream,
+    rules::{OBJECTS, bucket, web_address},
+};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
+    domain::connection::{
+        Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits, provider::schema,
+    },
     secret::Secret,
 };
 
@@ -81,5 +86,9 @@ impl ProviderSpec for Gcs {
 
     fn address(settings: &GcsSettings) -> Option<Address> {
         Some(Address { field: "endpoint", url: settings.endpoint()? })
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<ObjectStream>())
     }
 }

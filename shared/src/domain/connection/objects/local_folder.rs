@@ -1,11 +1,14 @@
 use std::path::Path;
 
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::rules::{OBJECTS_WITH_ACL, root};
+use super::{
+    ObjectStream,
+    rules::{OBJECTS_WITH_ACL, root},
+};
 use crate::domain::connection::{
-    Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits,
+    Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits, provider::schema,
 };
 
 /// A folder of the machines on which workers run, below a root that the operator allows.
@@ -56,5 +59,9 @@ impl ProviderSpec for LocalFolder {
 
     fn address(_: &LocalFolderSettings) -> Option<Address> {
         None
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<ObjectStream>())
     }
 }

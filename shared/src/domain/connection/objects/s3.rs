@@ -1,10 +1,15 @@
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::rules::{OBJECTS, bucket, text, web_address};
+use super::{
+    ObjectStream,
+    rules::{OBJECTS, bucket, text, web_address},
+};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
+    domain::connection::{
+        Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits, provider::schema,
+    },
     secret::Secret,
 };
 
@@ -101,5 +106,9 @@ impl ProviderSpec for S3 {
 
     fn address(settings: &S3Settings) -> Option<Address> {
         Some(Address { field: "endpoint", url: settings.endpoint()? })
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<ObjectStream>())
     }
 }

@@ -1,9 +1,14 @@
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::rules::{OBJECTS_WITH_ACL, root, text};
+use super::{
+    ObjectStream,
+    rules::{OBJECTS_WITH_ACL, root, text},
+};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
+    domain::connection::{
+        Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits, provider::schema,
+    },
     secret::Secret,
 };
 
@@ -107,5 +112,9 @@ impl ProviderSpec for Sftp {
         let is_host_alone =
             url.username().is_empty() && url.password().is_none() && url.path().is_empty() && url.query().is_none();
         (is_host_alone && url.has_host()).then_some(Address { field: "host", url })
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<ObjectStream>())
     }
 }

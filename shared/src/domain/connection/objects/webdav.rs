@@ -1,10 +1,15 @@
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::rules::{OBJECTS, root, text, web_address};
+use super::{
+    ObjectStream,
+    rules::{OBJECTS, root, text, web_address},
+};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
+    domain::connection::{
+        Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits, provider::schema,
+    },
     secret::Secret,
 };
 
@@ -80,5 +85,9 @@ impl ProviderSpec for WebDav {
 
     fn address(settings: &WebDavSettings) -> Option<Address> {
         Some(Address { field: "url", url: settings.url.clone() })
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<ObjectStream>())
     }
 }

@@ -1,4 +1,4 @@
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -6,6 +6,7 @@ use super::{
     super::{
         Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
         limits::{CallLimits, range},
+        provider::schema,
         url_problem,
     },
     WebCredentials, default_timeout,
@@ -61,6 +62,10 @@ impl ProviderSpec for Git {
 
     fn address(settings: &GitSettings) -> Option<Address> {
         Some(Address { field: "url", url: settings.url.clone() })
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<GitStream>())
     }
 }
 

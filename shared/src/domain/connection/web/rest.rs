@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -8,6 +8,7 @@ use super::{
     super::{
         Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
         limits::{CallLimits, range},
+        provider::schema,
         url_problem,
     },
     WebCredentials, default_timeout,
@@ -121,6 +122,10 @@ impl ProviderSpec for Rest {
 
     fn address(settings: &RestSettings) -> Option<Address> {
         Some(Address { field: "baseUrl", url: settings.base_url.clone() })
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<RestStream>())
     }
 }
 

@@ -1,4 +1,4 @@
-use json_schema::JsonSchema;
+use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -6,6 +6,7 @@ use super::{
     super::{
         Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
         limits::{CallLimits, range},
+        provider::schema,
         url_problem,
     },
     WebCredentials, default_timeout,
@@ -129,6 +130,10 @@ impl ProviderSpec for Website {
 
     fn address(settings: &WebsiteSettings) -> Option<Address> {
         Some(Address { field: "startUrls", url: settings.start_urls.first()?.clone() })
+    }
+
+    fn stream() -> Option<Schema> {
+        Some(schema::<WebsiteStream>())
     }
 }
 

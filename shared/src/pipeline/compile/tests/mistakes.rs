@@ -1,6 +1,9 @@
 //! Tests of definitions that are refused, and of the problems that say why.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::id::ConnectionId;
 
 #[test]
 fn each_mistake_names_node_and_field() {
@@ -132,7 +135,7 @@ fn collections_and_pipelines_that_do_not_exist_are_named() {
     let missing = |collections: &[&str], pipelines: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let found =
-            references::missing(&compile(&json).unwrap(), &names(collections), &names(pipelines), &BTreeSet::new());
+            references::missing(&compile(&json).unwrap(), &names(collections), &names(pipelines), &BTreeMap::new());
         found.into_iter().map(|problem| (problem.code, problem.node.unwrap_or_default())).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -140,4 +143,23 @@ fn collections_and_pipelines_that_do_not_exist_are_named() {
         [(ProblemCode::UnknownPipeline, "upload".to_owned()), (ProblemCode::UnknownCollection, "index".to_owned())]
     );
     assert_eq!(missing(&["other"], &["first"]), []);
+}
+
+#[test]
+fn connection_that_cannot_do_what_its_node_needs_is_named() {
+    let id = ConnectionId("018f2f1e-5a0c-7c3e-9b1a-2f4d6e8a0b1c".parse().unwrap());
+    let source = json!({ "id": "in", "type": "source.connection", "connection": id });
+    let sink = json!({ "id": "out", "type": "sink.connection", "connection": id, "into": "a" });
+    let compiled = compile(&graph(&[source, sink], &["in out"])).unwrap();
+    let none = BTreeSet::new();
+    let found = |provider: &str| {
+        let connections = BTreeMap::from([(id, provider.to_owned())]);
+        let problems = references::missing(&compiled, &none, &none, &connections);
+        assert!(problems.iter().all(|problem| problem.code == ProblemCode::WrongProvider), "{problems:?}");
+        problems.into_iter().filter_map(|problem| problem.node).collect::<Vec<_>>()
+    };
+    assert_eq!(found("s3"), Vec::<String>::new());
+    assert_eq!(found("imap"), ["out"]);
+    assert_eq!(found("qdrant"), ["in"]);
+    assert_eq!(found("openai"), ["in", "out"]);
 }
