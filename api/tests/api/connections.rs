@@ -132,7 +132,7 @@ async fn providers_have_schemas_that_accept_their_settings() {
     assert_eq!(names[..5], ["openai", "anthropic", "gemini", "cohere", "ollama"]);
     assert_eq!(names[5..11], ["s3", "gcs", "azure_blob", "webdav", "sftp", "local_folder"]);
     let capabilities = &providers["items"][5]["capabilities"];
-    assert_eq!(*capabilities, json!(["discover", "read", "list_ids", "write", "delete"]));
+    assert_eq!(*capabilities, json!(["discover", "read", "write", "delete"]));
     assert_eq!(names[11..14], ["website", "rest", "git"]);
     assert_eq!(names[14], "imap");
     assert_eq!(names[15..21], ["postgresql", "mysql", "qdrant", "weaviate", "milvus", "pinecone"]);

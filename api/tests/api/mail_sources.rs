@@ -114,7 +114,7 @@ async fn example_of_the_documentation_makes_messages_searchable() {
 }
 
 #[actix_web::test]
-async fn incremental_sync_reads_new_messages_alone() {
+async fn incremental_sync_reads_new_messages_alone_and_finds_deleted_ones() {
     let server = Dovecot::start().await;
     server.put("INBOX", "a", mail("A", "Alpha."), now());
     server.put("Other", "b", mail("B", "Beta."), now());
@@ -123,9 +123,14 @@ async fn incremental_sync_reads_new_messages_alone() {
     assert_eq!(counts(&synced.sync().await), [0; 6]);
     server.put("INBOX", "c", mail("C", "Gamma."), now());
     server.delete("Other", "b");
-    assert_eq!(counts(&synced.sync().await), [1, 1, 0, 0, 0, 0]);
+    assert_eq!(counts(&synced.sync().await), [1, 1, 0, 0, 1, 0]);
     assert_eq!(synced.find("gamma").await, ["C.eml"]);
-    assert_eq!(synced.files().await.len(), 3, "an incremental sync finds no deletions");
+    assert!(synced.find("beta").await.is_empty());
+    // Messages that are numbered anew are others.
+    server.renumber("INBOX");
+    let run = synced.sync().await;
+    assert_eq!(counts(&run), [2, 2, 0, 0, 2, 0], "{run}");
+    assert_eq!(synced.files().await.len(), 2);
     synced.app.stop().await;
 }
 

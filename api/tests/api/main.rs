@@ -56,6 +56,7 @@ mod head_requests;
 mod health;
 mod history;
 mod idempotency;
+mod incremental_deletions;
 mod indexing;
 mod inline_runs;
 mod invite_mail;

@@ -153,7 +153,7 @@ pub async fn count(conn: &impl Conn, workspace: WorkspaceId, of: &SourceNode) ->
     Ok(sql::first_value(conn, count).await?.unwrap_or(0))
 }
 
-/// Objects that the complete listing of a run did not name, after `after`, at most `limit`: id and file.
+/// Objects that the listing of a run did not name, after `after`, at most `limit`: id and file.
 pub async fn unseen(
     conn: &impl Conn,
     workspace: WorkspaceId,

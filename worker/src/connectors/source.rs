@@ -209,6 +209,21 @@ pub trait Source: Send + Sync {
     fn look_up(&self, _stream: &Value, _keys: &[String]) -> impl Future<Output = Result<Page, CallFailure>> + Send {
         ready(Err(CallFailure::item(FailureCode::SourceRejected, "notifications cannot name objects of this source")))
     }
+
+    /// Of objects that were listed before, those that are gone, without reading the others. Objects outside of the stream are left out.
+    /// Providers with [`Capability::ListIds`] have it.
+    ///
+    /// # Errors
+    /// [`CallFailure`]: [`CallFailure::Item`] if the source cannot tell.
+    ///
+    /// [`Capability::ListIds`]: nvisy_shared::domain::connection::Capability::ListIds
+    fn gone(
+        &self,
+        _stream: &Value,
+        _external_ids: &[String],
+    ) -> impl Future<Output = Result<Vec<String>, CallFailure>> + Send {
+        ready(Err(CallFailure::item(FailureCode::SourceRejected, "the source does not tell which objects are gone")))
+    }
 }
 
 /// A source without its type, as a [`DynSource`].
@@ -223,6 +238,12 @@ pub trait ErasedSource: Send + Sync {
     fn fetch<'a>(&'a self, object: &'a ListedObject) -> BoxFuture<'a, Result<FetchedObject, CallFailure>>;
     /// As [`Source::look_up`].
     fn look_up<'a>(&'a self, stream: &'a Value, keys: &'a [String]) -> BoxFuture<'a, Result<Page, CallFailure>>;
+    /// As [`Source::gone`].
+    fn gone<'a>(
+        &'a self,
+        stream: &'a Value,
+        external_ids: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<String>, CallFailure>>;
 }
 
 /// Any source.
@@ -247,5 +268,13 @@ impl<S: Source> ErasedSource for S {
 
     fn look_up<'a>(&'a self, stream: &'a Value, keys: &'a [String]) -> BoxFuture<'a, Result<Page, CallFailure>> {
         Box::pin(Source::look_up(self, stream, keys))
+    }
+
+    fn gone<'a>(
+        &'a self,
+        stream: &'a Value,
+        external_ids: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<String>, CallFailure>> {
+        Box::pin(Source::gone(self, stream, external_ids))
     }
 }

@@ -1,6 +1,7 @@
 //! `source.sync`: lists the objects of a connection page by page, and finds those that are new, changed or gone. Batches of objects
 //! to be read are jobs of their own.
 
+mod asking;
 mod deleting;
 
 use std::{
@@ -62,10 +63,11 @@ impl Handler for SyncSource {
         let mut sync = Sync { job: *self, cx, claim, of, checkpoint, began: Instant::now() };
         Gate::of(cx, &sync.of.connection).begin(claim).await?;
         let listing = sync.listing();
-        if !listing.is_done && listing.deleted_to.is_none() && !sync.list().await? {
+        let is_listed = listing.is_done || listing.deleted_to.is_some() || listing.asked_to.is_some();
+        if !is_listed && !sync.list().await? {
             return sync.go_on_later().await;
         }
-        while !sync.delete().await? || !sync.delete_obsolete().await? {
+        while !sync.ask().await? || !sync.delete().await? || !sync.delete_obsolete().await? {
             if sync.is_over() {
                 return sync.go_on_later().await;
             }

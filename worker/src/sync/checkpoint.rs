@@ -13,6 +13,9 @@ pub(crate) struct ListingCheckpoint {
     /// The listing is complete, and objects up to this one that it did not name are handled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deleted_to: Option<String>,
+    /// The listing named what changed, and of other objects up to this one the source was asked which are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) asked_to: Option<String>,
     /// The listing is complete, and everything that it did not name is handled.
     pub(crate) is_done: bool,
     /// A notification has said that something changed, and not what: the source is listed.

@@ -12,10 +12,17 @@ pub(crate) mod selection;
 use std::sync::Arc;
 
 use nvisy_shared::{
-    domain::failure::{Failure, FailureCode},
+    domain::{
+        connection::{Capability, provider},
+        failure::{Failure, FailureCode},
+        run::RunTrigger,
+    },
     entity,
     id::{RunId, WorkspaceId},
-    pipeline::node::{Settings, source_connection::SourceConnection},
+    pipeline::node::{
+        Settings,
+        source_connection::{Deletions, SourceConnection, SyncMode},
+    },
     runs,
     store::{self, source_object::SourceNode},
 };
@@ -112,6 +119,15 @@ impl SyncedSource {
             Ok(source) => Ok(source),
             Err(failure) => Err(Gate::of(cx, &self.connection).failed(failure.redacted(&self.connection)).await?),
         }
+    }
+
+    /// Whether the source is asked which objects are gone, behind a listing that names only what changed. Notifications name what is
+    /// gone, or leave it to the schedule.
+    pub(crate) fn asks_for_gone(&self) -> bool {
+        self.settings.mode == SyncMode::Incremental
+            && self.settings.deletions != Deletions::Ignore
+            && self.run.trigger != RunTrigger::Notification
+            && provider(&self.connection.provider).is_some_and(|provider| provider.can(Capability::ListIds))
     }
 
     /// The largest size of an object.

@@ -134,7 +134,8 @@ impl ListedPage {
         listing.at = self.checkpoint.clone();
         if self.checkpoint.is_none() {
             listing.deleted_to = self.complete.then(String::new);
-            listing.is_done = !self.complete;
+            listing.asked_to = (!self.complete && of.asks_for_gone()).then(String::new);
+            listing.is_done = listing.deleted_to.is_none() && listing.asked_to.is_none();
             if let Some(cursor) = self.cursor.as_ref().filter(|_| !of.run.dry_run) {
                 source_object::set_cursor(change, of.workspace, &of.node, cursor).await?;
             }

@@ -28,7 +28,7 @@ pub enum Capability {
     Discover,
     /// Listing objects and reading them.
     Read,
-    /// Listing ids without content, by which deletions are found.
+    /// Saying which of known objects are still there, without reading them: incremental syncs find deletions, too.
     ListIds,
     /// Listing only what changed.
     Incremental,

@@ -174,17 +174,9 @@ impl MailListing {
             let invalid = |_| CallFailure::item(FailureCode::SourceRejected, "`stream.since` is no date of mails");
             keys.push(SearchKey::Since(NaiveDate::try_from(date).map_err(invalid)?));
         }
-        let search = CommandBody::search(None, Vec1::unvalidated(keys), true);
-        let answer = session.run(search).await.map_err(CallFailure::from)?;
-        if answer.unreadable > 0 {
-            return Err(CallFailure::Unavailable("the server's answer to a search cannot be read".to_owned()));
-        }
-        let uids = answer.data.into_iter().flat_map(|data| match data {
-            Data::Search(uids) => uids,
-            _ => Vec::new(),
-        });
         // Servers may name others, such as the last message of all.
-        let mut uids: Vec<u32> = uids.map(NonZeroU32::get).filter(|uid| (open.next..=last).contains(uid)).collect();
+        let mut uids = search(session, keys).await?;
+        uids.retain(|uid| (open.next..=last).contains(uid));
         uids.sort_unstable();
         uids.dedup();
         if uids.len() < FEW_MESSAGES {
@@ -194,6 +186,20 @@ impl MailListing {
         open.next = last.saturating_add(1);
         Ok(())
     }
+}
+
+/// The UIDs of the messages of the open folder that all these keys take.
+pub(super) async fn search(session: &mut Session, keys: Vec<SearchKey<'static>>) -> Result<Vec<u32>, CallFailure> {
+    let search = CommandBody::search(None, Vec1::unvalidated(keys), true);
+    let answer = session.run(search).await.map_err(CallFailure::from)?;
+    if answer.unreadable > 0 {
+        return Err(CallFailure::Unavailable("the server's answer to a search cannot be read".to_owned()));
+    }
+    let uids = answer.data.into_iter().flat_map(|data| match data {
+        Data::Search(uids) => uids,
+        _ => Vec::new(),
+    });
+    Ok(uids.map(NonZeroU32::get).collect())
 }
 
 impl Listing for MailListing {

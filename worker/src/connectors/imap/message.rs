@@ -46,6 +46,13 @@ impl Locator {
     fn external_id(&self) -> String {
         format!("{};UIDVALIDITY={}/;UID={}", self.folder, self.validity, self.uid)
     }
+
+    /// The message of an id.
+    pub(super) fn parse(external_id: &str) -> Option<Self> {
+        let (rest, uid) = external_id.rsplit_once("/;UID=")?;
+        let (folder, validity) = rest.rsplit_once(";UIDVALIDITY=")?;
+        Some(Self { folder: folder.to_owned(), validity: validity.parse().ok()?, uid: uid.parse().ok()? })
+    }
 }
 
 /// The facts about a message in its listing.
@@ -176,7 +183,7 @@ async fn fetch(
 }
 
 /// UIDs in ascending order as ranges, which are short where they are dense.
-fn sequence_set(uids: &[u32]) -> Option<SequenceSet> {
+pub(super) fn sequence_set(uids: &[u32]) -> Option<SequenceSet> {
     let mut sequences: Vec<Sequence> = Vec::new();
     let mut from = 0;
     for (at, uid) in uids.iter().enumerate() {

@@ -2,6 +2,7 @@
 //! bounds what a server sends; a message is read piece by piece.
 
 mod folders;
+mod gone;
 mod listing;
 mod mailbox;
 mod message;

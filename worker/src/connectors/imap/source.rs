@@ -10,7 +10,7 @@ use nvisy_shared::domain::{
 use serde_json::{Value, json};
 
 use super::{
-    folders,
+    folders, gone,
     listing::MailListing,
     mailbox::Mailbox,
     message::{self, Locator},
@@ -103,5 +103,9 @@ impl Source for MailSource {
         let missing = || CallFailure::item(FailureCode::InvalidName, "the message was listed without its folder");
         let content = message::open(Arc::clone(&self.0), locator.ok_or_else(missing)?).await?;
         Ok(FetchedObject { content, media_type: None })
+    }
+
+    async fn gone(&self, stream: &Value, external_ids: &[String]) -> Result<Vec<String>, CallFailure> {
+        gone::gone(&self.0, &read_stream(stream)?, external_ids).await
     }
 }

@@ -148,6 +148,27 @@ pub(super) async fn with_keys(
     Ok(())
 }
 
+/// Of these keys, those that rows have.
+pub(super) async fn present(
+    connection: &mut MySqlConnection,
+    stream: &RowStream,
+    keys: &[String],
+) -> Result<Vec<String>, Error> {
+    reading(connection, async |tx: &mut MySqlConnection| {
+        let (from, key) = (from_clause(DIALECT, stream), column(Some(&stream.key)));
+        let described = tx.prepare(AssertSqlSafe(format!("select {key} from {from}")).into_sql_str()).await?;
+        let is_number = is_integer(described.columns(), &stream.key);
+        let places = vec!["?"; keys.len()].join(", ");
+        let statement = format!("select cast({key} as char) from {from} where {key} in ({places})");
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for value in keys {
+            query = bind(query, value, is_number);
+        }
+        query.fetch_all(tx).await?.iter().map(|row| row.try_get(0)).collect()
+    })
+    .await
+}
+
 /// Takes rows as they arrive. Returns whether all were taken.
 async fn select(
     tx: &mut MySqlConnection,

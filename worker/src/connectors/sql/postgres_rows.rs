@@ -156,15 +156,50 @@ async fn of_keys(
     let mut tx = connection.begin_with("begin read only").await?;
     if let Some((key_type, _)) = types(&mut tx, stream).await? {
         let key = column(Some(&stream.key));
-        // An index of the column needs its type.
-        let condition = match by_type {
-            true => format!("{key} = any(cast($1::text[] as {key_type}[]))"),
-            false => format!("{key}::text = any($1::text[])"),
-        };
+        let condition = is_among(&key, by_type.then_some(&key_type));
         let statement = select(stream, &format!("where {condition} order by {key} offset 0"), MAX_ROW_BYTES);
         take_rows(&mut tx, sqlx::query(AssertSqlSafe(statement)).bind(keys), take).await?;
     }
     tx.rollback().await
+}
+
+/// Of these keys, those that rows have.
+pub(super) async fn present(
+    connection: &mut PgConnection,
+    stream: &RowStream,
+    keys: &[String],
+) -> Result<Vec<String>, Error> {
+    match present_keys(connection, stream, keys, true).await {
+        Err(Error::Database(error)) if error.code().is_some_and(|code| code.starts_with("22")) => {
+            present_keys(connection, stream, keys, false).await
+        }
+        found => found,
+    }
+}
+
+async fn present_keys(
+    connection: &mut PgConnection,
+    stream: &RowStream,
+    keys: &[String],
+    by_type: bool,
+) -> Result<Vec<String>, Error> {
+    reading(connection, async |tx| {
+        let Some((key_type, _)) = types(tx, stream).await? else { return Ok(Vec::new()) };
+        let key = column(Some(&stream.key));
+        let condition = is_among(&key, by_type.then_some(&key_type));
+        let statement = format!("select {key}::text from {} where {condition}", from_clause(DIALECT, stream));
+        let rows = sqlx::query(AssertSqlSafe(statement)).bind(keys).fetch_all(tx).await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
+    })
+    .await
+}
+
+/// The condition that a column has one of the texts of the first value, as values of its type if that is given: its index needs it.
+fn is_among(column: &str, key_type: Option<&String>) -> String {
+    match key_type {
+        Some(key_type) => format!("{column} = any(cast($1::text[] as {key_type}[]))"),
+        None => format!("{column}::text = any($1::text[])"),
+    }
 }
 
 /// A statement for rows. `rest` selects and orders them; its limit or offset keeps the server from making the JSON of a row twice.

@@ -34,6 +34,10 @@ use super::{
 const PAGE_ROWS: usize = 500;
 /// Bytes of contents after which a page ends.
 const PAGE_BYTES: u64 = 16 << 20;
+/// What follows the key in the id of another row that has it.
+const AGAIN: &str = " (again)";
+/// In place of the key, in the id of rows that have none.
+const WITHOUT_KEY: &str = "null";
 /// Why a second row of a key is no object.
 const TWICE: &str = "another row has the same key, so nothing distinguishes them";
 
@@ -167,7 +171,7 @@ impl Source for SqlSource {
         let mut take = |row: RawRow| {
             let key = row.key.clone();
             if !found.insert(key.clone()) {
-                page.failures.push(failed(&stream, &format!("{key} (again)"), TWICE));
+                page.failures.push(failed(&stream, &format!("{key}{AGAIN}"), TWICE));
                 return true;
             }
             match form.listed(row) {
@@ -194,6 +198,27 @@ impl Source for SqlSource {
         let missing: BTreeSet<_> = keys.iter().filter(|key| !found.contains(*key)).collect();
         page.deleted = missing.into_iter().map(|key| external_id(&stream, key)).collect();
         Ok(page)
+    }
+
+    async fn gone(&self, stream: &Value, external_ids: &[String]) -> Result<Vec<String>, CallFailure> {
+        let stream = read_stream(self.0.dialect, stream)?;
+        // Rows of another table or query are left out, and so are failures, which are not of one row.
+        let label = format!("{}/", label(&stream));
+        let is_of_row = |key: &&str| !key.ends_with(AGAIN) && *key != WITHOUT_KEY;
+        let keys = external_ids.iter().filter_map(|id| id.strip_prefix(&label).filter(is_of_row));
+        let keys: Vec<String> = keys.map(str::to_owned).collect();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut session = self.0.connect().await?;
+        let found = match &mut session.inner {
+            Inner::Postgres(connection) => self.0.within(postgres_rows::present(connection, &stream, &keys)).await,
+            Inner::MySql(connection) => self.0.within(mysql_rows::present(connection, &stream, &keys)).await,
+        };
+        session.close().await;
+        let found: BTreeSet<String> = found.map_err(reading)?.into_iter().collect();
+        let gone = keys.iter().filter(|key| !found.contains(*key));
+        Ok(gone.map(|key| external_id(&stream, key)).collect())
     }
 }
 
@@ -265,7 +290,7 @@ impl Listing for RowListing {
             let key = row.key.clone();
             if last_key.as_ref() == Some(&key) {
                 // The first one is an object, so this is another one.
-                page.failures.push(failed(&self.stream, &format!("{key} (again)"), TWICE));
+                page.failures.push(failed(&self.stream, &format!("{key}{AGAIN}"), TWICE));
                 return true;
             }
             match form.listed(row) {
@@ -318,7 +343,7 @@ impl RowListing {
         let (mark, without_key) = self.database.begin(session, &self.stream).await.map_err(reading)?;
         if without_key > 0 {
             let reason = format!("{without_key} rows have no value in the column `{}`", self.stream.key);
-            page.failures.push(failed(&self.stream, "null", &reason));
+            page.failures.push(failed(&self.stream, WITHOUT_KEY, &reason));
         }
         let position = match &self.from {
             Some(from) => Position::Cursor { from: from.clone(), after: None },

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Objects whose deletion is one transaction.
-const DELETED_AT_ONCE: i64 = 100;
+pub(super) const DELETED_AT_ONCE: u8 = 100;
 
 impl Sync<'_> {
     /// Handles some of the objects that a complete listing did not name. Returns whether none are left.
@@ -44,7 +44,7 @@ impl Sync<'_> {
             self.write_deleted(None, &[], counts).await?;
             return Ok(true);
         }
-        let gone = source_object::unseen(&self.cx.db, workspace, &self.of.node, &after, DELETED_AT_ONCE).await?;
+        let gone = source_object::unseen(&self.cx.db, workspace, &self.of.node, &after, DELETED_AT_ONCE.into()).await?;
         let last = gone.last().map(|(id, _)| id.clone());
         let is_end = last.is_none();
         let deleted = i64::try_from(gone.len()).unwrap_or(i64::MAX);
@@ -88,7 +88,7 @@ impl Sync<'_> {
             return Ok(true);
         }
         let (workspace, pipeline) = (of.workspace, of.node.pipeline);
-        let obsolete = source_object::obsolete(&cx.db, workspace, pipeline, sources, DELETED_AT_ONCE).await?;
+        let obsolete = source_object::obsolete(&cx.db, workspace, pipeline, sources, DELETED_AT_ONCE.into()).await?;
         let Some((node, ..)) = obsolete.first() else { return Ok(true) };
         let node = SourceNode { node: node.clone(), ..of.node.clone() };
         let (mut gone, mut moved) = (Vec::new(), Vec::new());

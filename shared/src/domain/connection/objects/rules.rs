@@ -6,16 +6,10 @@ use crate::domain::connection::{Capability, InvalidSetting};
 
 /// The abilities of every provider of objects.
 pub(crate) const OBJECTS: &[Capability] =
-    &[Capability::Discover, Capability::Read, Capability::ListIds, Capability::Write, Capability::Delete];
+    &[Capability::Discover, Capability::Read, Capability::Write, Capability::Delete];
 /// Those of providers of files with owners.
-pub(crate) const OBJECTS_WITH_ACL: &[Capability] = &[
-    Capability::Discover,
-    Capability::Read,
-    Capability::ListIds,
-    Capability::Acl,
-    Capability::Write,
-    Capability::Delete,
-];
+pub(crate) const OBJECTS_WITH_ACL: &[Capability] =
+    &[Capability::Discover, Capability::Read, Capability::Acl, Capability::Write, Capability::Delete];
 
 /// Maximum length of a path, in bytes.
 pub const MAX_PATH_BYTES: usize = 4096;

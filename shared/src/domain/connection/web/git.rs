@@ -42,8 +42,7 @@ impl ProviderSpec for Git {
     const NAME: &'static str = "git";
     const TITLE: &'static str = "Git repository";
     const KIND: ConnectionKind = ConnectionKind::Web;
-    const CAPABILITIES: &'static [Capability] =
-        &[Capability::Discover, Capability::Read, Capability::ListIds, Capability::Incremental];
+    const CAPABILITIES: &'static [Capability] = &[Capability::Discover, Capability::Read, Capability::Incremental];
     const NEEDS_CREDENTIALS: bool = false;
     type Settings = GitSettings;
     type Credentials = WebCredentials;

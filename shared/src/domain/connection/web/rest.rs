@@ -81,7 +81,7 @@ impl ProviderSpec for Rest {
     const NAME: &'static str = "rest";
     const TITLE: &'static str = "JSON over HTTP";
     const KIND: ConnectionKind = ConnectionKind::Web;
-    const CAPABILITIES: &'static [Capability] = &[Capability::Read, Capability::ListIds, Capability::Incremental];
+    const CAPABILITIES: &'static [Capability] = &[Capability::Read, Capability::Incremental];
     const NEEDS_CREDENTIALS: bool = false;
     type Settings = RestSettings;
     type Credentials = WebCredentials;

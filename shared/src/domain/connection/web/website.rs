@@ -83,7 +83,7 @@ impl ProviderSpec for Website {
     const NAME: &'static str = "website";
     const TITLE: &'static str = "Website";
     const KIND: ConnectionKind = ConnectionKind::Web;
-    const CAPABILITIES: &'static [Capability] = &[Capability::Discover, Capability::Read, Capability::ListIds];
+    const CAPABILITIES: &'static [Capability] = &[Capability::Discover, Capability::Read];
     const NEEDS_CREDENTIALS: bool = false;
     const DEFAULT_CONCURRENCY: Option<u32> = Some(2);
     type Settings = WebsiteSettings;
