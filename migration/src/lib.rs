@@ -45,6 +45,7 @@ mod m0037_failed_items;
 mod m0038_worker_spaces;
 mod m0039_run_webhooks;
 mod m0040_lost_work;
+mod m0045_parallel_calls;
 mod requirements;
 mod script;
 
@@ -58,7 +59,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 40] = [
+const SCRIPTS: [Script; 41] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -99,6 +100,7 @@ const SCRIPTS: [Script; 40] = [
     m0038_worker_spaces::SCRIPT,
     m0039_run_webhooks::SCRIPT,
     m0040_lost_work::SCRIPT,
+    m0045_parallel_calls::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

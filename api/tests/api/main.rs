@@ -23,6 +23,7 @@ mod check_writing;
 mod chunks;
 mod collections;
 mod concurrent_changes;
+mod connection_limits;
 mod connection_rows;
 mod connection_targets;
 mod connections;

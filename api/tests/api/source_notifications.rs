@@ -39,7 +39,7 @@ fn hmac_sha256(key: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 impl<'a> Notifier<'a> {
-    async fn new(synced: &'a Synced) -> Self {
+    pub async fn new(synced: &'a Synced) -> Self {
         let path = synced.path(&format!("connections/{}/notifications", synced.connection));
         Self::with_access(&synced.app, &synced.app.post(&synced.ada, &path, &json!({})).await.expect(200))
     }

@@ -308,20 +308,24 @@ pub async fn reset_health(conn: &impl Conn, workspace: WorkspaceId, id: Connecti
     Ok(())
 }
 
-/// Begins the calls of a job to a connection, unless `limit` other jobs make some. They end with the job, or when it is claimed
-/// again.
-pub async fn begin_calls(tx: &Tx, id: ConnectionId, claim: &Claim, limit: i64) -> Result<bool> {
+/// Begins up to `wanted` calls of a job to a connection at the same time, within `limit` for all jobs. Returns how many it may make; 0:
+/// others make as many as the limit allows. They end with the job, or when it is claimed again.
+pub async fn begin_calls(tx: &Tx, id: ConnectionId, claim: &Claim, limit: i32, wanted: i32) -> Result<i32> {
     let (job, epoch) = (claim.id, claim.epoch);
     let lock =
         raw_sql!(Postgres, "select pg_advisory_xact_lock(hashtextextended('connection ' || {id}::uuid::text, 0))");
     sql::execute(tx, lock).await?;
     let begun = raw_sql!(
         Postgres,
-        "insert into connection_call (connection_id, job_id, epoch)
-         select {id}, {job}, {epoch}
-         where (select count(*) from connection_call c join job j on j.id = c.job_id and j.epoch = c.epoch and j.state = 'running'
-                where c.connection_id = {id} and c.job_id <> {job}) < {limit}
-         on conflict (connection_id, job_id) do update set epoch = excluded.epoch"
+        "insert into connection_call (connection_id, job_id, epoch, calls)
+         select {id}, {job}, {epoch}, least({wanted}, {limit} - others.calls)
+         from (
+             select coalesce(sum(c.calls), 0)::integer as calls
+             from connection_call c join job j on j.id = c.job_id and j.epoch = c.epoch and j.state = 'running'
+             where c.connection_id = {id} and c.job_id <> {job}) others
+         where others.calls < {limit}
+         on conflict (connection_id, job_id) do update set epoch = excluded.epoch, calls = excluded.calls
+         returning calls"
     );
-    Ok(sql::execute(tx, begun).await? == 1)
+    Ok(sql::first_value(tx, begun).await?.unwrap_or(0))
 }

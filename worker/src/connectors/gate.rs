@@ -64,19 +64,30 @@ impl<'a> Gate<'a> {
         Ok(())
     }
 
-    /// Begins the calls of a job; they end with the job. Waits for nothing: a job that may not call now is given back.
+    /// Begins the calls of a job that makes one at a time; they end with the job. Waits for nothing: a job that may not call now is
+    /// given back.
     ///
     /// # Errors
-    /// [`JobError::Snooze`] while as many jobs as the limit allows call the system.
+    /// [`JobError::Snooze`] while as many calls as the limit allows are made.
     pub async fn begin(&self, claim: &Claim) -> Result<(), JobError> {
-        let Some(limit) = self.limits.concurrency else { return Ok(()) };
+        self.begin_parallel(claim, 1).await.map(drop)
+    }
+
+    /// As [`Gate::begin`], of a job that makes up to `wanted` calls at the same time; returns how many it may make, at least one.
+    ///
+    /// # Errors
+    /// As [`Gate::begin`].
+    pub async fn begin_parallel(&self, claim: &Claim, wanted: usize) -> Result<usize, JobError> {
+        let Some(limit) = self.limits.concurrency else { return Ok(wanted) };
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let wanted = i32::try_from(wanted.max(1)).unwrap_or(i32::MAX);
         let tx = self.cx.db.begin().await?;
-        let begun = store::connection::begin_calls(&tx, self.connection, claim, limit.into()).await?;
+        let begun = store::connection::begin_calls(&tx, self.connection, claim, limit, wanted).await?;
         tx.commit().await?;
-        if begun {
-            return Ok(());
+        if begun > 0 {
+            return Ok(usize::try_from(begun).unwrap_or(1));
         }
-        let what = "as many jobs as the connection's `concurrency` allows call it";
+        let what = "as many calls as the connection's `concurrency` allows are made";
         Err(JobError::Snooze { what, delay: WAIT_FOR_CALL, source: None })
     }
 

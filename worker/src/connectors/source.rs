@@ -201,12 +201,23 @@ pub trait Source: Send + Sync {
     /// [`CallFailure`]; [`CallFailure::Item`] with `source_changed` or `source_missing` if it is no longer the listed one.
     fn fetch(&self, object: &ListedObject) -> impl Future<Output = Result<FetchedObject, CallFailure>> + Send;
 
+    /// The calls that [`Source::look_up`] makes for so many keys.
+    fn look_up_calls(&self, _keys: usize) -> usize {
+        1
+    }
+
     /// Looks objects up that a notification names by their keys: those that are there are in the page, and the others are deleted. Keys
-    /// outside of the stream are left out. The page is the only one of an incomplete listing.
+    /// outside of the stream are left out. The page is the only one of an incomplete listing. It makes up to `parallel` calls at the
+    /// same time.
     ///
     /// # Errors
     /// [`CallFailure`]: [`CallFailure::Item`] if the source has no keys.
-    fn look_up(&self, _stream: &Value, _keys: &[String]) -> impl Future<Output = Result<Page, CallFailure>> + Send {
+    fn look_up(
+        &self,
+        _stream: &Value,
+        _keys: &[String],
+        _parallel: usize,
+    ) -> impl Future<Output = Result<Page, CallFailure>> + Send {
         ready(Err(CallFailure::item(FailureCode::SourceRejected, "notifications cannot name objects of this source")))
     }
 
@@ -236,8 +247,15 @@ pub trait ErasedSource: Send + Sync {
     fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Box<DynListing>, CallFailure>>;
     /// As [`Source::fetch`].
     fn fetch<'a>(&'a self, object: &'a ListedObject) -> BoxFuture<'a, Result<FetchedObject, CallFailure>>;
+    /// As [`Source::look_up_calls`].
+    fn look_up_calls(&self, keys: usize) -> usize;
     /// As [`Source::look_up`].
-    fn look_up<'a>(&'a self, stream: &'a Value, keys: &'a [String]) -> BoxFuture<'a, Result<Page, CallFailure>>;
+    fn look_up<'a>(
+        &'a self,
+        stream: &'a Value,
+        keys: &'a [String],
+        parallel: usize,
+    ) -> BoxFuture<'a, Result<Page, CallFailure>>;
     /// As [`Source::gone`].
     fn gone<'a>(
         &'a self,
@@ -266,8 +284,17 @@ impl<S: Source> ErasedSource for S {
         Box::pin(Source::fetch(self, object))
     }
 
-    fn look_up<'a>(&'a self, stream: &'a Value, keys: &'a [String]) -> BoxFuture<'a, Result<Page, CallFailure>> {
-        Box::pin(Source::look_up(self, stream, keys))
+    fn look_up_calls(&self, keys: usize) -> usize {
+        Source::look_up_calls(self, keys)
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        stream: &'a Value,
+        keys: &'a [String],
+        parallel: usize,
+    ) -> BoxFuture<'a, Result<Page, CallFailure>> {
+        Box::pin(Source::look_up(self, stream, keys, parallel))
     }
 
     fn gone<'a>(

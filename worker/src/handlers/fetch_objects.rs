@@ -38,13 +38,13 @@ impl Handler for FetchObjects {
         }
         let of = SyncedSource::open(cx, workspace, run, |_, node| node == self.node).await?;
         let gate = Gate::of(cx, &of.connection);
-        gate.begin(claim).await?;
+        let parallel = gate.begin_parallel(claim, fetching::PARALLEL_READS.min(objects.len())).await?;
         let wanted = u32::try_from(objects.len()).unwrap_or(u32::MAX);
         let allowed = if wanted == 0 { 0 } else { gate.take(wanted).await? };
         let is_cut = allowed < wanted;
         objects.truncate(usize::try_from(allowed).unwrap_or(usize::MAX));
         let source = of.source(cx).await?;
-        let mut result = fetching::fetch(cx, &of, &*source, objects).await?;
+        let mut result = fetching::fetch(cx, &of, &*source, objects, parallel).await?;
         let stopped = result.stopped.take();
         if stopped.is_none() && !result.fetched.is_empty() {
             gate.succeeded().await?;

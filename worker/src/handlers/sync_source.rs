@@ -46,6 +46,8 @@ const MAX_OPEN: i32 = 1_000;
 const WAIT_FOR_ITEMS: Duration = Duration::from_millis(500);
 /// Objects of notifications that are looked up at once.
 const LOOKED_UP_AT_ONCE: i64 = 200;
+/// Calls by which they are looked up at the same time, unless the connection allows fewer.
+const PARALLEL_LOOK_UPS: usize = 8;
 /// Repetitions of objects after which a listing has no end.
 const MAX_REPEATED: i64 = 10_000;
 
@@ -60,8 +62,9 @@ impl Handler for SyncSource {
         let plan = cx.plans.get(&cx.db, workspace, run.pipeline_id, run.pipeline_version).await?;
         let entry = admit_items::entry(&plan.plan, checkpoint.source).ok_or(JobError::Obsolete)?;
         let of = SyncedSource::open(cx, workspace, run, |at, _| at == entry).await?;
-        let mut sync = Sync { job: *self, cx, claim, of, checkpoint, began: Instant::now() };
-        Gate::of(cx, &sync.of.connection).begin(claim).await?;
+        let wanted = if of.run.trigger == RunTrigger::Notification { PARALLEL_LOOK_UPS } else { 1 };
+        let parallel = Gate::of(cx, &of.connection).begin_parallel(claim, wanted).await?;
+        let mut sync = Sync { job: *self, cx, claim, of, checkpoint, parallel, began: Instant::now() };
         let listing = sync.listing();
         let is_listed = listing.is_done || listing.deleted_to.is_some() || listing.asked_to.is_some();
         if !is_listed && !sync.list().await? {
@@ -89,6 +92,8 @@ struct Sync<'a> {
     claim: &'a Claim,
     of: SyncedSource,
     checkpoint: Checkpoint,
+    /// Calls that the job may make at the same time.
+    parallel: usize,
     began: Instant,
 }
 
@@ -145,15 +150,20 @@ impl Sync<'_> {
             self.wait_for_items().await?;
             let (listing, db) = (self.listing(), &self.cx.db);
             let after = listing.looked_up_to.as_deref();
-            let named =
+            let mut named =
                 source_notification::next(db, self.of.workspace, &self.of.node, after, LOOKED_UP_AT_ONCE).await?;
             if named.is_empty() {
                 return Ok(true);
             }
             let gate = Gate::of(self.cx, &self.of.connection);
-            gate.take(1).await?;
+            let wanted = u32::try_from(source.look_up_calls(named.len())).unwrap_or(u32::MAX);
+            let allowed = gate.take(wanted).await?;
+            if allowed < wanted {
+                // The others follow when the limit allows it.
+                named.truncate(usize::try_from(allowed - 1).unwrap_or(usize::MAX).max(1));
+            }
             let keys: Vec<_> = named.iter().map(|named| named.object_key.clone()).collect();
-            let page = match source.look_up(&stream, &keys).await {
+            let page = match source.look_up(&stream, &keys, self.parallel).await {
                 Ok(page) => page,
                 Err(failure) => {
                     let error = gate.failed(failure.redacted(&self.of.connection)).await?;

@@ -19,8 +19,8 @@ use crate::{
     runner::JobError,
 };
 
-/// Objects that a job reads at the same time.
-const PARALLEL_READS: usize = 8;
+/// Objects that a job reads at the same time, unless the connection allows fewer calls.
+pub(crate) const PARALLEL_READS: usize = 8;
 /// The media type of an object whose source does not know it.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
@@ -53,12 +53,13 @@ pub(crate) enum Stop {
     Job(JobError),
 }
 
-/// Reads objects, several at a time, until one fails for a reason that concerns the others too.
+/// Reads objects, `parallel` at a time, until one fails for a reason that concerns the others too.
 pub(crate) async fn fetch(
     cx: &Context,
     of: &SyncedSource,
     source: &DynSource,
     objects: Vec<ListedObject>,
+    parallel: usize,
 ) -> Result<FetchResult, JobError> {
     let usage = store::usage::find(&cx.db, of.workspace, cx.quota()).await?.ok_or(JobError::Obsolete)?;
     let free = u64::try_from(usage.limits.bytes - usage.used.bytes).unwrap_or(0);
@@ -68,7 +69,7 @@ pub(crate) async fn fetch(
             let result = fetch_one(cx, of, source, &object, limits).await;
             (object, result)
         })
-        .buffer_unordered(PARALLEL_READS);
+        .buffer_unordered(parallel.max(1));
     let mut result = FetchResult::default();
     while let Some((object, read)) = reads.next().await {
         match read {

@@ -101,7 +101,7 @@ impl ListedPage {
         let is_wanted =
             |object: &&ListedObject| object.content.is_some() && !is_unchanged(object, known.get(&object.external_id));
         let wanted = self.objects.iter().filter(is_wanted).cloned().collect();
-        let mut result = fetching::fetch(cx, of, source, wanted).await?;
+        let mut result = fetching::fetch(cx, of, source, wanted, fetching::PARALLEL_READS).await?;
         match result.stopped.take() {
             None => self.inline = result,
             Some(Stop::Call(failure)) => return Err(Gate::of(cx, &of.connection).failed(failure).await?),

@@ -25,8 +25,8 @@ pub struct CallRate {
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase")]
 pub struct CallLimits {
-    /// The largest number of jobs that use the connection at the same time, of all workers together; absent: the default of the
-    /// provider, or any number.
+    /// The largest number of calls at the same time, of all workers together: each object that is read or looked up is one, each
+    /// listing, and each job that asks or writes; absent: the default of the provider, or any number.
     #[schemars(range(min = 1, max = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,

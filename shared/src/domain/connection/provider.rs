@@ -82,7 +82,7 @@ pub trait ProviderSpec: 'static {
     const CAPABILITIES: &'static [Capability];
     /// Whether a connection must have credentials.
     const NEEDS_CREDENTIALS: bool;
-    /// The largest number of jobs that call the system at the same time where the setting `concurrency` is absent; `None`: any.
+    /// The largest number of calls at the same time where the setting `concurrency` is absent; `None`: any.
     const DEFAULT_CONCURRENCY: Option<u32> = None;
     /// The settings.
     type Settings: DeserializeOwned + JsonSchema;
@@ -124,7 +124,7 @@ pub struct Provider {
     pub stream: Option<Schema>,
     /// Whether a connection must have credentials.
     pub needs_credentials: bool,
-    /// The largest number of jobs that call the system at the same time where the setting `concurrency` is absent.
+    /// The largest number of calls at the same time where the setting `concurrency` is absent.
     pub default_concurrency: Option<u32>,
     settings_problems: fn(&Value) -> Vec<InvalidSetting>,
     credentials_problems: fn(&Value) -> Vec<InvalidSetting>,

@@ -6,11 +6,13 @@ use opendal::{ErrorKind, Metadata};
 use super::{names, object::listed, store::ObjectStore};
 use crate::connectors::{CallFailure, Page};
 
-/// Objects that are looked up at the same time.
-const PARALLEL_CALLS: usize = 8;
-
 /// The objects of a store with these keys that are below a path, and the ids of those that are not there.
-pub(super) async fn look_up(store: &ObjectStore, path: &str, keys: &[String]) -> Result<Page, CallFailure> {
+pub(super) async fn look_up(
+    store: &ObjectStore,
+    path: &str,
+    keys: &[String],
+    parallel: usize,
+) -> Result<Page, CallFailure> {
     let below = if path.is_empty() { String::new() } else { format!("{path}/") };
     let mut page = Page::default();
     let container = store.container.as_deref();
@@ -21,7 +23,7 @@ pub(super) async fn look_up(store: &ObjectStore, path: &str, keys: &[String]) ->
             None => calls.push(look_up_one(store, key)),
         }
     }
-    let mut found = stream::iter(calls).buffer_unordered(PARALLEL_CALLS);
+    let mut found = stream::iter(calls).buffer_unordered(parallel.max(1));
     while let Some((key, metadata)) = found.next().await {
         match metadata? {
             Some(metadata) => page.objects.push(listed(container, key, store.facts(&metadata))),

@@ -255,11 +255,15 @@ impl Source for StoreSource {
         })
     }
 
-    async fn look_up(&self, stream: &Value, keys: &[String]) -> Result<Page, CallFailure> {
+    fn look_up_calls(&self, keys: usize) -> usize {
+        keys + 1
+    }
+
+    async fn look_up(&self, stream: &Value, keys: &[String], parallel: usize) -> Result<Page, CallFailure> {
         let path = stream_path(stream)?;
         // Of a bucket that is gone nothing is there, and nothing is deleted.
         self.0.first_page().await?;
-        look_up(&self.0, &path, keys).await
+        look_up(&self.0, &path, keys, parallel).await
     }
 
     async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {

@@ -162,7 +162,7 @@ impl Source for SqlSource {
         Ok(FetchedObject { content: Box::pin(stream::iter([Ok(content)])), media_type: now.media_type })
     }
 
-    async fn look_up(&self, stream: &Value, keys: &[String]) -> Result<Page, CallFailure> {
+    async fn look_up(&self, stream: &Value, keys: &[String], _: usize) -> Result<Page, CallFailure> {
         let stream = read_stream(self.0.dialect, stream)?;
         let mut session = self.0.connect().await?;
         let mut page = Page::default();
