@@ -147,5 +147,6 @@ mod uploaded_archives;
 mod vector_targets;
 mod version_skew;
 mod web_examples;
+mod webdav_folders;
 mod websites;
 mod workspaces;

@@ -36,7 +36,8 @@ fn of_stream(used: &UsedStream, found: &[CheckStep]) -> CheckStep {
     let UsedStream { pipeline, node, .. } = used;
     let result = match found.iter().find(|step| !step.ok) {
         Some(failed) => Err(format!(
-            "the node `{node}` of the pipeline `{pipeline}` cannot read what its `stream` names: {}; correct the setting, or the system",
+            "the node `{node}` of the pipeline `{pipeline}` cannot read what its `stream` names: {}; correct the setting, \
+             or the system",
             failed.detail
         )),
         None => Ok(format!("the node `{node}` of the pipeline `{pipeline}` can read what its `stream` names")),

@@ -17,11 +17,11 @@ use rustix::{
     fs::{Mode, OFlags, openat},
     io::Errno,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
 use super::{
-    object::{Facts, check_reading, path_of, step, stream_path},
+    object::{Facts, Permissions, Principal, check_reading, path_of, step, stream_path},
     read,
     walk::{self, Folder, FolderEntry, Kind, Walk},
 };
@@ -126,9 +126,18 @@ fn facts(metadata: &fs::Metadata) -> Facts {
     // A change of content within the clock's resolution has another size or time of the inode.
     let etag =
         format!("{}.{nanos} {}.{} {}", metadata.mtime(), metadata.ctime(), metadata.ctime_nsec(), metadata.len());
-    let mode = format!("{:04o}", metadata.mode() & 0o7777);
-    let acl = json!({ "owner": metadata.uid().to_string(), "group": metadata.gid().to_string(), "mode": mode });
-    Facts { bytes: Some(metadata.len()), modified, etag: Some(etag), version: None, media_type: None, acl: Some(acl) }
+    let permissions = Permissions {
+        owner: Some(Principal::Id(metadata.uid())),
+        group: Some(Principal::Id(metadata.gid())),
+        mode: Some(metadata.mode()),
+    };
+    Facts {
+        bytes: Some(metadata.len()),
+        modified,
+        etag: Some(etag),
+        permissions: Some(permissions),
+        ..Facts::default()
+    }
 }
 
 fn failed(error: &io::Error) -> CallFailure {

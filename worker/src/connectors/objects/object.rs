@@ -27,12 +27,41 @@ pub(super) struct Facts {
     /// What the store names this content by, for as long as it is the newest.
     pub(super) version: Option<String>,
     pub(super) media_type: Option<String>,
-    pub(super) acl: Option<Value>,
+    pub(super) permissions: Option<Permissions>,
+}
+
+/// Who may read a file. Each entry of a folder has them while it is listed, so they are small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Permissions {
+    pub(super) owner: Option<Principal>,
+    pub(super) group: Option<Principal>,
+    /// The mode of the file, of which the lowest 12 bits count.
+    pub(super) mode: Option<u32>,
+}
+
+/// A user or a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Principal {
+    Id(u32),
+    Name(Box<str>),
+}
+
+impl Permissions {
+    fn to_json(&self) -> Value {
+        let text = |principal: &Option<Principal>| {
+            principal.as_ref().map(|principal| match principal {
+                Principal::Id(id) => id.to_string(),
+                Principal::Name(name) => name.to_string(),
+            })
+        };
+        let mode = self.mode.map(|mode| format!("{:04o}", mode & 0o7777));
+        json!({ "owner": text(&self.owner), "group": text(&self.group), "mode": mode })
+    }
 }
 
 /// The object at a path. `container` is a bucket, where the path is within one.
 pub(super) fn listed(container: Option<&str>, path: &str, facts: Facts) -> ListedObject {
-    let Facts { bytes, modified, etag, version, media_type, acl } = facts;
+    let Facts { bytes, modified, etag, version, media_type, permissions } = facts;
     let modified_at = modified.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
     let revision = match (version.as_ref().or(etag.as_ref()), &modified_at, bytes) {
         (Some(etag), _, _) => etag.clone(),
@@ -57,7 +86,7 @@ pub(super) fn listed(container: Option<&str>, path: &str, facts: Facts) -> Liste
         modified,
         media_type,
         metadata,
-        acl,
+        acl: permissions.map(|permissions| permissions.to_json()),
         locator: Some(json!({ "path": path, "etag": etag, "version": version })),
         ..ListedObject::default()
     }

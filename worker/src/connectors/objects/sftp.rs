@@ -12,12 +12,12 @@ use nvisy_shared::{
     outbound::GuardedClient,
 };
 use russh_sftp::client::fs::Metadata;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio_util::io::ReaderStream;
 
 use super::{
-    object::{Facts, check_reading, listed, path_of, step, stream_path},
+    object::{Facts, Permissions, Principal, check_reading, listed, path_of, step, stream_path},
     read,
     sftp_session::{OpenSession, connect, failed},
     sftp_target::SftpTarget,
@@ -100,12 +100,16 @@ impl Server {
 
 fn facts(metadata: &Metadata) -> Facts {
     let modified = metadata.mtime.and_then(|time| DateTime::from_timestamp(i64::from(time), 0));
-    let name = |name: &Option<String>, id: Option<u32>| name.clone().or_else(|| id.map(|id| id.to_string()));
-    let acl = json!({
-        "owner": name(&metadata.user, metadata.uid), "group": name(&metadata.group, metadata.gid),
-        "mode": metadata.permissions.map(|mode| format!("{:04o}", mode & 0o7777)),
-    });
-    Facts { bytes: metadata.size, modified, etag: None, version: None, media_type: None, acl: Some(acl) }
+    let principal = |name: &Option<String>, id: Option<u32>| {
+        let name = name.as_deref().map(|name| Principal::Name(name.into()));
+        name.or_else(|| id.map(Principal::Id))
+    };
+    let permissions = Permissions {
+        owner: principal(&metadata.user, metadata.uid),
+        group: principal(&metadata.group, metadata.gid),
+        mode: metadata.permissions,
+    };
+    Facts { bytes: metadata.size, modified, permissions: Some(permissions), ..Facts::default() }
 }
 
 impl Folder for Server {

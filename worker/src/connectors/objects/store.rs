@@ -21,7 +21,7 @@ use super::{
     names,
     object::{Facts, check_reading, listed, path_of, step, stream_path},
     read,
-    transport::GuardedTransport,
+    transport::{GuardedTransport, ResponseTooLarge},
     walk::{self, Folder, FolderEntry, Kind, Walk},
 };
 use crate::{
@@ -95,7 +95,7 @@ impl ObjectStore {
             // Others name versions of single objects and not in listings, so that an object would seem changed.
             version: metadata.version().filter(|_| self.has_versions()).map(str::to_owned),
             media_type: metadata.content_type().map(str::to_owned),
-            acl: None,
+            permissions: None,
         }
     }
 
@@ -114,10 +114,11 @@ impl ObjectStore {
             }
             ErrorKind::ConfigInvalid | ErrorKind::Unsupported => CallFailure::Blocked(message()),
             ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::ConditionNotMatch => return None,
-            _ => match outbound_failure(error) {
-                Some(failure) => failure.clone().into(),
-                None if is_about_credentials(&message()) => CallFailure::Blocked(message()),
-                None => CallFailure::Unavailable(message()),
+            _ => match (cause::<OutboundFailure>(error), cause::<ResponseTooLarge>(error)) {
+                (Some(failure), _) => failure.clone().into(),
+                (None, Some(too_large)) => CallFailure::item(FailureCode::SourceRejected, too_large.to_string()),
+                (None, None) if is_about_credentials(&message()) => CallFailure::Blocked(message()),
+                (None, None) => CallFailure::Unavailable(message()),
             },
         };
         Some(failure.redacted(&self.connection))
@@ -152,19 +153,22 @@ impl ObjectStore {
     async fn first_page(&self) -> Result<(), CallFailure> {
         let options = ListOptions { limit: Some(1), ..ListOptions::default() };
         let mut lister = self.operator.lister_options("/", options).await.map_err(|error| self.failed(&error))?;
-        lister.try_next().await.map(drop).map_err(|error| self.failed(&error))
+        match lister.try_next().await {
+            Err(error) if cause::<ResponseTooLarge>(&error).is_none() => Err(self.failed(&error)),
+            _ => Ok(()),
+        }
     }
 }
 
-/// The failure of the call behind an error.
-fn outbound_failure(error: &opendal::Error) -> Option<&OutboundFailure> {
+/// The error of this type behind an error.
+fn cause<T: StdError + 'static>(error: &opendal::Error) -> Option<&T> {
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {
         if let Some(failure) = error.downcast_ref() {
             return Some(failure);
         }
         if let Some(inner) = error.downcast_ref::<opendal::Error>() {
-            return outbound_failure(inner);
+            return self::cause(inner);
         }
         cause = error.source();
     }
@@ -194,6 +198,7 @@ impl Folder for ObjectStore {
     async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
         let listed_path = if path.is_empty() { "/".to_owned() } else { format!("{path}/") };
         let failed = |error: opendal::Error| match (self.general_failure(&error), error.kind()) {
+            _ if cause::<ResponseTooLarge>(&error).is_some() => walk::too_many_entries(path),
             (Some(failure), _) => failure,
             (None, ErrorKind::NotFound) => CallFailure::item(FailureCode::SourceMissing, "the folder does not exist"),
             (None, _) if path.is_empty() => self.failed(&error),

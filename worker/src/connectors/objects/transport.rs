@@ -57,7 +57,7 @@ impl HttpTransport for GuardedTransport {
         let length = if is_head { None } else { response.content_length() };
         let max_bytes = self.max_bytes;
         if length.is_some_and(|length| length > max_bytes) {
-            return Err(too_large());
+            return Err(too_large(max_bytes));
         }
         let mut head = Response::builder().status(response.status()).version(response.version());
         if let Some(headers) = head.headers_mut() {
@@ -68,15 +68,20 @@ impl HttpTransport for GuardedTransport {
         let body = body.map(move |bytes| {
             let bytes = bytes?;
             read += bytes.len() as u64;
-            if read > max_bytes { Err(too_large()) } else { Ok(Buffer::from(bytes)) }
+            if read > max_bytes { Err(too_large(max_bytes)) } else { Ok(Buffer::from(bytes)) }
         });
         head.body(HttpBody::new(body, length))
             .map_err(|error| Error::new(ErrorKind::Unexpected, "the response cannot be read").set_source(error))
     }
 }
 
-fn too_large() -> Error {
-    Error::new(ErrorKind::Unexpected, "the response is too large")
+/// The response has more bytes than are read, whenever it is asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("the store's response has more than {0} bytes")]
+pub(super) struct ResponseTooLarge(u64);
+
+fn too_large(max_bytes: u64) -> Error {
+    Error::new(ErrorKind::Unexpected, "the response is too large").set_source(ResponseTooLarge(max_bytes))
 }
 
 /// The error of opendal for a failed call; [`super::store`] finds the cause in it.

@@ -37,10 +37,25 @@ pub(super) struct FolderEntry {
     pub(super) facts: Facts,
 }
 
+/// The failure of a folder that is too large to be listed, whenever that is tried.
+pub(super) fn too_many_entries(path: &str) -> CallFailure {
+    let folder = if path.is_empty() { "the first folder".to_owned() } else { format!("the folder `{path}`") };
+    let detail = format!("{folder} has more entries than can be listed at once: divide it into several folders");
+    CallFailure::item(FailureCode::TooLarge, detail)
+}
+
+/// The failure of a folder, not that of an object, which would be too large in other ways.
+fn of_folder(failure: Failure) -> Failure {
+    match failure.code {
+        FailureCode::TooLarge => Failure { code: FailureCode::SourceRejected, ..failure },
+        _ => failure,
+    }
+}
+
 /// A store with folders.
 pub(super) trait Folder: Send + Sync {
-    /// The entries of a folder, in any order. [`CallFailure::Item`] with `source_missing` if it does not exist, with another code if
-    /// it cannot be listed and others can.
+    /// The entries of a folder, in any order. [`CallFailure::Item`] with `source_missing` if it does not exist, [`too_many_entries`] if
+    /// it is too large, another code if it cannot be listed and others can.
     fn entries(&self, path: &str) -> impl Future<Output = Result<Vec<FolderEntry>, CallFailure>> + Send;
 }
 
@@ -101,8 +116,7 @@ impl<F: Folder + 'static> Walk<F> {
     async fn level(&self, path: String, resume: Vec<String>) -> Result<Level, CallFailure> {
         let mut entries = self.folder.entries(&path).await?;
         if entries.len() > MAX_ENTRIES {
-            let detail = format!("the folder has more than {MAX_ENTRIES} entries");
-            return Err(CallFailure::item(FailureCode::SourceRejected, detail));
+            return Err(too_many_entries(&path));
         }
         entries.sort_by(|one, two| one.name.cmp(&two.name));
         if let Some(first) = resume.first() {
@@ -118,6 +132,9 @@ impl<F: Folder + 'static> Walk<F> {
 
     async fn first_level(&self) -> Result<Level, CallFailure> {
         self.level(self.root.clone(), self.at.after.clone()).await.map_err(|failure| match failure {
+            CallFailure::Item(failure) if failure.code == FailureCode::TooLarge => {
+                CallFailure::Item(of_folder(failure))
+            }
             // Not the failure of an object: there is nothing to list.
             CallFailure::Item(failure) => CallFailure::Blocked(failure.detail),
             other => other,
@@ -154,7 +171,7 @@ impl<F: Folder + 'static> Walk<F> {
                 Ok(level) => return Ok(Some(level)),
                 // Deleted since its folder was listed.
                 Err(CallFailure::Item(failure)) if failure.code == FailureCode::SourceMissing => return Ok(None),
-                Err(CallFailure::Item(failure)) => failure,
+                Err(CallFailure::Item(failure)) => of_folder(failure),
                 Err(failure) => return Err(failure),
             }
         };
@@ -274,5 +291,30 @@ mod tests {
         assert_eq!(names, ["a/f00000", "b/f00000", "f00000"]);
         assert!(!last.complete);
         assert_eq!(last.failures[0].external_id, "a/y");
+    }
+
+    /// A file and a folder, one of which has too many entries.
+    struct Large(&'static str);
+
+    impl Folder for Large {
+        async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
+            let entry = |name: &str, kind| FolderEntry { name: name.to_owned(), kind, facts: Facts::default() };
+            match path {
+                path if path == self.0 => Err(too_many_entries(path)),
+                "" => Ok(vec![entry("a", Kind::File), entry("big", Kind::Folder)]),
+                _ => Ok(Vec::new()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn folder_with_too_many_entries_fails_alone_or_as_the_whole() {
+        let page = Walk::new(Arc::new(Large("big")), String::new(), None).next().await.unwrap();
+        assert_eq!((page.objects.len(), page.failures.len(), page.complete), (1, 1, false));
+        let ObjectFailure { external_id, failure, .. } = &page.failures[0];
+        assert_eq!((external_id.as_str(), failure.code), ("big", FailureCode::SourceRejected));
+        assert!(failure.detail.contains("`big`"), "{failure:?}");
+        let failure = Walk::new(Arc::new(Large("")), String::new(), None).next().await.unwrap_err();
+        assert!(matches!(failure, CallFailure::Item(failure) if failure.code == FailureCode::SourceRejected));
     }
 }

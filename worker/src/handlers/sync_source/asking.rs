@@ -48,9 +48,9 @@ impl Sync<'_> {
         let gone: HashSet<String> = gone.into_iter().collect();
         let is_none_there = gone.len() == ids.len() && !gone.is_empty();
         if is_none_there && self.listing().seen == 0 && !self.of.settings.allow_empty && self.is_empty(source).await? {
-            return Err(self.rejected(
-                "the source has no objects, though files are known: nothing was deleted; set `allowEmpty` if that is right",
-            ));
+            let detail = "the source has no objects, though files are known: nothing was deleted; set `allowEmpty` if that is \
+                          right";
+            return Err(self.rejected(detail));
         }
         let gone: Vec<_> = known.into_iter().filter(|(id, _)| gone.contains(id)).collect();
         let mut parts = gone.chunks(DELETED_AT_ONCE.into()).peekable();
