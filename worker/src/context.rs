@@ -5,8 +5,8 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 use nvisy_shared::platform::Platform;
 
 use crate::{
-    access_tokens::AccessTokens, embedding_speeds::EmbeddingSpeeds, mail::SmtpMailer, pipeline::plans::Plans,
-    search_permits::SearchPermits,
+    access_tokens::AccessTokens, embedding_speeds::EmbeddingSpeeds, mail::SmtpMailer, parked_listings::ParkedListings,
+    pipeline::plans::Plans, search_permits::SearchPermits,
 };
 
 /// The shared state of a worker; cheap to clone.
@@ -19,6 +19,8 @@ pub struct Context {
     pub plans: Plans,
     /// The access tokens of connections.
     pub tokens: AccessTokens,
+    /// Listings whose jobs wait.
+    pub(crate) listings: ParkedListings,
     /// The calls of searches to connections.
     pub search_permits: SearchPermits,
     /// How fast this worker embeds.
@@ -31,9 +33,9 @@ impl Context {
     /// A context from its parts.
     #[must_use]
     pub fn new(platform: Platform, extractor: PathBuf, mailer: Option<SmtpMailer>) -> Self {
-        let (plans, tokens, search_permits, embedding_speeds) = Default::default();
+        let (plans, tokens, listings, search_permits, embedding_speeds) = Default::default();
         let (extractor, mailer) = (Arc::new(extractor), mailer.map(Arc::new));
-        Self { platform, extractor, plans, tokens, search_permits, embedding_speeds, mailer }
+        Self { platform, extractor, plans, tokens, listings, search_permits, embedding_speeds, mailer }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod health;
 pub mod mail;
 pub mod maintenance;
 mod media_type;
+mod parked_listings;
 pub mod pipeline;
 pub mod providers;
 pub mod redact;

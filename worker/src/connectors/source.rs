@@ -133,6 +133,11 @@ pub trait Listing: Send {
     /// Says how many calls the next page may make: at least one, at most [`Listing::max_calls`].
     fn allow_calls(&mut self, _calls: u32) {}
 
+    /// Whether it is kept while its job waits: it holds no connection, and opening it again lists everything before its place.
+    fn outlives_its_job(&self) -> bool {
+        false
+    }
+
     /// The next page.
     ///
     /// # Errors
@@ -146,6 +151,8 @@ pub trait ErasedListing: Send {
     fn max_calls(&self) -> u32;
     /// As [`Listing::allow_calls`].
     fn allow_calls(&mut self, calls: u32);
+    /// As [`Listing::outlives_its_job`].
+    fn outlives_its_job(&self) -> bool;
     /// As [`Listing::next`].
     fn next(&mut self) -> BoxFuture<'_, Result<Page, CallFailure>>;
 }
@@ -160,6 +167,10 @@ impl<L: Listing> ErasedListing for L {
 
     fn allow_calls(&mut self, calls: u32) {
         Listing::allow_calls(self, calls);
+    }
+
+    fn outlives_its_job(&self) -> bool {
+        Listing::outlives_its_job(self)
     }
 
     fn next(&mut self) -> BoxFuture<'_, Result<Page, CallFailure>> {

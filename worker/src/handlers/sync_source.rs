@@ -34,6 +34,7 @@ use super::admit_items::{self, Checkpoint};
 use crate::{
     connectors::{DynListing, DynSource, ListRequest, gate::Gate},
     context::Context,
+    parked_listings::ListingKey,
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
     sync::{SyncedSource, checkpoint::ListingCheckpoint, memory::NodeMemory, page::ListedPage, selection::Selection},
 };
@@ -117,11 +118,35 @@ impl Sync<'_> {
         if self.of.run.trigger == RunTrigger::Notification && !self.is_of_anything().await? {
             return self.look_up(&*source, &selection).await;
         }
-        let mut listing = self.open(&*source).await?;
+        let mut listing = match self.cx.listings.take(&self.listing_key()) {
+            Some(listing) => listing,
+            None => self.open(&*source).await?,
+        };
+        let mut is_recorded = true;
+        let listed = self.list_pages(&mut *listing, (&*source, &selection), &mut is_recorded).await;
+        if is_recorded && listing.outlives_its_job() && !matches!(listed, Ok(true)) {
+            self.cx.listings.keep(self.listing_key(), listing);
+        }
+        listed
+    }
+
+    fn listing_key(&self) -> ListingKey {
+        let (run, node) = (self.of.run.id, self.of.node.node.clone());
+        ListingKey { run, node, settings: self.of.connection.settings.clone(), at: self.listing().at }
+    }
+
+    /// Lists pages. `is_recorded`: the checkpoint says how far the listing is.
+    async fn list_pages(
+        &mut self,
+        listing: &mut DynListing,
+        (source, selection): (&DynSource, &Selection),
+        is_recorded: &mut bool,
+    ) -> Result<bool, JobError> {
         loop {
             self.wait_for_items().await?;
             let calls = Gate::of(self.cx, &self.of.connection).take(listing.max_calls()).await?;
             listing.allow_calls(calls);
+            *is_recorded = false;
             let page = match listing.next().await {
                 Ok(page) => page,
                 Err(failure) => {
@@ -131,8 +156,9 @@ impl Sync<'_> {
                 }
             };
             let is_last = page.checkpoint.is_none();
-            let listed = ListedPage::new(self.cx, &self.of, page, &selection);
-            self.record(listed, &*source, &[]).await?;
+            let listed = ListedPage::new(self.cx, &self.of, page, selection);
+            self.record(listed, source, &[]).await?;
+            *is_recorded = true;
             if is_last {
                 Gate::of(self.cx, &self.of.connection).succeeded().await?;
                 return Ok(true);

@@ -76,6 +76,10 @@ impl FlatListing {
 }
 
 impl Listing for FlatListing {
+    fn outlives_its_job(&self) -> bool {
+        !self.store.operator.info().capability().list_with_start_after
+    }
+
     async fn next(&mut self) -> Result<Page, CallFailure> {
         let mut lister = match self.lister.take() {
             Some(lister) => lister,
