@@ -80,6 +80,7 @@ mod migrations;
 mod model_nodes;
 mod node_options;
 mod object_targets;
+mod odd_sources;
 mod openapi;
 mod openapi_tools;
 mod operator_commands;

@@ -183,7 +183,7 @@ async fn fault_of_the_proxy_is_named_in_the_failure() {
 }
 
 /// Starts a model over TLS, with the certificate in a folder; returns its address.
-fn start_model(folder: &Path) -> (String, ServerHandle) {
+pub fn start_model(folder: &Path) -> (String, ServerHandle) {
     let chain = CertificateDer::pem_file_iter(folder.join("chain.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -64,6 +64,9 @@ pub enum OutboundFailure {
     /// No connection: the name does not resolve, the server does not respond, TLS fails.
     #[error("no connection: {0}")]
     Connect(String),
+    /// The certificate of the server is not valid for its name, or not trusted.
+    #[error("no connection: {0}")]
+    Certificate(String),
     /// The operator's proxy is at fault, or refuses the host.
     #[error("the operator's proxy {0}")]
     Proxy(&'static str),
@@ -85,7 +88,7 @@ impl OutboundFailure {
     /// Whether the same call can succeed later without a change.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Proxy(_) | Self::Timeout | Self::Broken(_))
+        matches!(self, Self::Connect(_) | Self::Certificate(_) | Self::Proxy(_) | Self::Timeout | Self::Broken(_))
     }
 }
 
@@ -359,6 +362,20 @@ pub(super) fn failure(error: reqwest::Error) -> OutboundFailure {
     if error.is_timeout() {
         return OutboundFailure::Timeout;
     }
-    let (connect, text) = (error.is_connect(), error_chain(&error.without_url()));
-    if connect { OutboundFailure::Connect(text) } else { OutboundFailure::Broken(text) }
+    let (connect, certificate) = (error.is_connect(), causes(&error).any(is_about_certificate));
+    let text = error_chain(&error.without_url());
+    match (connect, certificate) {
+        (true, true) => OutboundFailure::Certificate(text),
+        (true, false) => OutboundFailure::Connect(text),
+        (false, _) => OutboundFailure::Broken(text),
+    }
+}
+
+/// Whether an error is that of a certificate, also within errors of sockets, which are not its causes.
+fn is_about_certificate(error: &(dyn StdError + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return matches!(error, rustls::Error::InvalidCertificate(_));
+    }
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    inner.is_some_and(|inner| is_about_certificate(inner))
 }

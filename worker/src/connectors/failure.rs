@@ -100,7 +100,12 @@ fn shorten(text: &str) -> String {
 
 impl From<OutboundFailure> for CallFailure {
     fn from(failure: OutboundFailure) -> Self {
-        if failure.is_temporary() { Self::Unavailable(failure.to_string()) } else { Self::Blocked(failure.to_string()) }
+        match failure {
+            // A repetition meets the same certificate.
+            OutboundFailure::Certificate(_) => Self::Blocked(failure.to_string()),
+            failure if failure.is_temporary() => Self::Unavailable(failure.to_string()),
+            failure => Self::Blocked(failure.to_string()),
+        }
     }
 }
 

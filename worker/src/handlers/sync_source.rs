@@ -281,6 +281,9 @@ impl Sync<'_> {
     /// Records a page, with the checkpoint behind it, and the notifications that it answers. Objects whose content came with it, and
     /// that exceed a quota together, are stored one by one, so that those that fit are.
     async fn record(&mut self, page: ListedPage, source: &DynSource, answered: &[Notified]) -> Result<(), JobError> {
+        if !page.has_storable_place() {
+            return Err(self.rejected("the listing cannot go on behind a name with the character NUL: rename it"));
+        }
         let mut page = page.with_inline_content(self.cx, &self.of, source).await?;
         match self.write(&page, answered).await {
             Err(JobError::Fail(failure)) if failure.code == FailureCode::QuotaExceeded => {

@@ -86,7 +86,9 @@ impl ModelFailure {
 impl From<OutboundFailure> for ModelFailure {
     fn from(failure: OutboundFailure) -> Self {
         match failure {
-            OutboundFailure::Blocked(_) | OutboundFailure::Request(_) => Self::Blocked(failure.to_string()),
+            OutboundFailure::Blocked(_) | OutboundFailure::Certificate(_) | OutboundFailure::Request(_) => {
+                Self::Blocked(failure.to_string())
+            }
             OutboundFailure::Connect(_) | OutboundFailure::Proxy(_) | OutboundFailure::Timeout => {
                 Self::Unavailable(failure.to_string())
             }

@@ -1,14 +1,12 @@
 //! A page of a listing: which of its objects are new, changed, or cannot be read.
 
 mod inline;
+mod storable;
 
 use std::collections::HashSet;
 
 use nvisy_shared::{
-    domain::{
-        failure::{Failure, FailureCode},
-        file::MAX_EXTERNAL_ID_CHARS,
-    },
+    domain::failure::{Failure, FailureCode},
     id::BatchId,
     job::FetchObjects,
     queue::outbox,
@@ -62,26 +60,32 @@ impl ListedPage {
         let mut listed = Self {
             objects: Vec::new(),
             failures: Vec::new(),
-            deleted,
+            deleted: deleted.into_iter().filter(|id| !id.contains('\0')).collect(),
             checkpoint,
             cursor,
             complete,
             inline: FetchResult::default(),
         };
-        for object in objects {
+        for object in objects.into_iter().map(storable::object) {
             if !selection.takes(&object) || !ids.insert(object.external_id.clone()) {
                 continue;
             }
             match problem(&object, limit) {
                 None => listed.objects.push(object),
                 Some(failure) => {
-                    let external_id = printable(&object.external_id);
+                    let external_id = storable::printable(&object.external_id);
                     listed.failures.push(ObjectFailure { external_id, name: object.name, failure });
                 }
             }
         }
-        listed.failures.extend(failures.into_iter().filter(|failure| ids.insert(failure.external_id.clone())));
+        let failures = failures.into_iter().map(storable::failure);
+        listed.failures.extend(failures.filter(|failure| ids.insert(failure.external_id.clone())));
         listed
+    }
+
+    /// Whether the database takes the place behind the page.
+    pub(crate) fn has_storable_place(&self) -> bool {
+        [&self.checkpoint, &self.cursor].into_iter().flatten().all(|place| !storable::has_nul(place))
     }
 
     /// Stores the content that came with the listing, of objects that are new or changed.
@@ -275,20 +279,9 @@ fn length<T>(items: &[T]) -> i64 {
 
 /// Why an object is not read.
 fn problem(object: &ListedObject, limit: u64) -> Option<Failure> {
-    let id = &object.external_id;
-    if id.is_empty() || id.chars().count() > MAX_EXTERNAL_ID_CHARS || id.contains('\0') {
-        let detail = format!("its id has no or more than {MAX_EXTERNAL_ID_CHARS} characters, or the character NUL");
-        return Some(Failure::new(FailureCode::InvalidName, detail));
-    }
-    if let Some(bytes) = object.bytes.filter(|bytes| *bytes > limit) {
+    storable::problem(object).or_else(|| {
+        let bytes = object.bytes.filter(|bytes| *bytes > limit)?;
         let detail = format!("the object has {bytes} bytes, more than the limit of {limit} of the source");
-        return Some(Failure::new(FailureCode::TooLarge, detail));
-    }
-    None
-}
-
-/// An id that the database takes.
-fn printable(id: &str) -> String {
-    let id: String = id.chars().filter(|c| *c != '\0').take(MAX_EXTERNAL_ID_CHARS).collect();
-    if id.is_empty() { "unnamed".to_owned() } else { id }
+        Some(Failure::new(FailureCode::TooLarge, detail))
+    })
 }
