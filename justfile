@@ -34,14 +34,15 @@ test *arguments: model
     NEXTEST_TEST_THREADS="${NEXTEST_TEST_THREADS:-$(($(nproc) * 3 / 2))}" NVISY_TEST_LOG="${NVISY_TEST_LOG:-info}" {{ services }} run --throwaway --in-memory -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
     @{{ just_executable() }} no-secrets-in-logs "$#"
 
-# Fail if a log of the tests that ran last has the marker that all secrets of test connections contain
+# Fail if a log of the tests that ran last has a secret of a test connection: the marker that they contain, or one that cannot contain it
 [private]
 no-secrets-in-logs test-arguments="0":
     #!/usr/bin/env bash
     set -euo pipefail
     output={{ env("CARGO_TARGET_DIR", "target") }}/nextest/default/junit.xml
     test -e "$output" || exit 0
-    if grep -n --text --fixed-strings hunter2 "$output"; then
+    # The key of Azurite's account, and the signature under it.
+    if grep -n --text --fixed-strings -e hunter2 -e Eby8vdM02xNOcqFl -e 96c2EygB3PgwPw "$output"; then
         echo "a log has a secret of a test connection: see the lines above, and the test cases before them in $output" >&2
         exit 1
     fi

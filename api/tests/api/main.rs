@@ -131,6 +131,7 @@ mod source_notifications;
 mod space_list;
 mod space_properties;
 mod startup;
+mod store_secrets;
 mod support;
 mod sync;
 mod sync_cancelled;

@@ -106,11 +106,51 @@ const MIN_HIDDEN_CHARS: usize = 4;
 
 fn hide(value: &Value, text: &mut String) {
     match value {
-        Value::String(secret) if secret.len() >= MIN_HIDDEN_CHARS && text.contains(secret.as_str()) => {
-            *text = text.replace(secret.as_str(), "[hidden]");
+        Value::String(secret) => {
+            hide_text(secret, text);
+            // Of a shared access signature servers quote the signature without the rest, also decoded.
+            for signature in secret.split('&').filter_map(|part| part.trim_start_matches('?').strip_prefix("sig=")) {
+                hide_text(signature, text);
+                hide_text(&percent_encoding::percent_decode_str(signature).decode_utf8_lossy(), text);
+            }
         }
         Value::Array(values) => values.iter().for_each(|value| hide(value, text)),
         Value::Object(fields) => fields.values().for_each(|value| hide(value, text)),
         _ => {}
+    }
+}
+
+fn hide_text(secret: &str, text: &mut String) {
+    if secret.len() >= MIN_HIDDEN_CHARS && text.contains(secret) {
+        *text = text.replace(secret, "[hidden]");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_of_credentials_are_hidden_wherever_they_are_quoted() {
+        let redacted = |credentials: Value, text: &str| {
+            let connection = OpenConnection {
+                workspace: WorkspaceId::new(),
+                id: ConnectionId::new(),
+                name: "store".to_owned(),
+                provider: "azure_blob".to_owned(),
+                settings: json!({}),
+                credentials: Some(Secret::new(credentials)),
+            };
+            connection.redact(text)
+        };
+        let sas = json!({ "sasToken": "?sv=2021-08-06&sig=hunter2%2Fa%3D" });
+        for text in ["no sv=2021-08-06&sig=hunter2%2Fa%3D.", "no hunter2%2Fa%3D.", "no hunter2/a=."] {
+            assert!(redacted(sas.clone(), text).contains("[hidden]"), "{text}");
+        }
+        let account = json!({ "serviceAccount": { "private_key": "hunter2\nkey", "type": "service_account" } });
+        assert_eq!(redacted(account, "the key hunter2\nkey"), "the key [hidden]");
+        assert_eq!(redacted(json!({ "password": "abc" }), "an abc"), "an abc");
     }
 }
