@@ -284,7 +284,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_OUTBOUND_RESPONSE_BYTES", "16777216", "Largest response to a call of a tenant, in bytes, also after decompression.").within(1024, 1 << 30),
     variable("NVISY_OUTBOUND_TIMEOUT_SECONDS", "120", "Longest wait for the response to a call of a tenant.").within(1, 3600),
     variable("NVISY_EXTRACT_MEMORY_BYTES", "1073741824", "Most memory of the extraction of one file, in bytes.").within(1, i64::MAX as u64),
-    variable("NVISY_EXTRACT_SECONDS", "120", "Longest duration of the extraction of one file.").within(1, YEAR_SECONDS),
+    variable("NVISY_EXTRACT_SECONDS", "120", "Longest duration of the extraction of one file. The recognition of text in pictures may take ten times as long beside it.").within(1, YEAR_SECONDS),
     variable("NVISY_EXTRACT_PAGES", "5000", "Most pages of a file.").within(1, 1_000_000),
     variable("NVISY_EXTRACT_TEXT_BYTES", "33554432", "Most text of a file, in bytes.").within(1, i64::MAX as u64),
     variable("NVISY_EXTRACT_EXPANDED_BYTES", "268435456", "Most bytes to which a compressed file may expand, and of a mail with its attachments.").within(1, i64::MAX as u64),

@@ -44,7 +44,7 @@ fn serve() -> io::Result<()> {
     // Threads that start later inherit it.
     let confinement = sandbox::confine();
     end_with_parent(listening)?;
-    restrict(&request.limits)?;
+    restrict(&request.limits, ocr.is_ready())?;
     if request.is_probe {
         return send(&parent, &ChildReply::Confinement(confinement));
     }
@@ -89,13 +89,15 @@ fn end_with_parent(mut parent: BufReader<UnixStream>) -> io::Result<()> {
     Ok(())
 }
 
-fn restrict(limits: &ExtractLimits) -> io::Result<()> {
+fn restrict(limits: &ExtractLimits, is_recognizing: bool) -> io::Result<()> {
+    // Recognition raises the soft limit by its own time.
+    let recognition = if is_recognizing { limits.recognition_seconds() } else { 0 };
     for (resource, value, margin) in [
         (Resource::Core, 0, 0),
         (Resource::Fsize, 0, 0),
         (Resource::Nofile, MAX_OPEN_FILES, 0),
         // At the hard limit the kernel sends SIGKILL; at the soft limit, a second before, SIGXCPU, which names the cause.
-        (Resource::Cpu, limits.wall_seconds, 1),
+        (Resource::Cpu, limits.wall_seconds, recognition.saturating_add(1)),
         (Resource::As, limits.memory_bytes, 0),
     ] {
         // A limit cannot be raised, so a lower one of the worker stays.

@@ -36,7 +36,8 @@ pub use request::FileInfo;
 pub use run::{confinement, run};
 pub use sandbox::Confinement;
 pub use sniff::{MediaType, SNIFF_BYTES, sniff};
-/// Reads a file in this process, without the limits that only a child has: for measurements.
+
+/// Reads a file in this process, without the limits of memory and of reading time, which only a child has: for measurements.
 ///
 /// # Errors
 /// If the file cannot become a document, or the models of the recognition of text are missing.
@@ -48,6 +49,7 @@ pub fn read_here(
 ) -> Result<Document, FileError> {
     let mut ocr = ocr::Ocr::open(settings)
         .map_err(|_| FileError::new(FileErrorKind::UnsupportedMedia, "The models are not in their folder."))?;
+    ocr.within(limits);
     formats::read(file, info, limits, &mut ocr)
 }
 

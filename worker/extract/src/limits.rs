@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 pub struct ExtractLimits {
     /// Address space of the child in bytes, its own code included. More is `out_of_memory`.
     pub memory_bytes: u64,
-    /// Seconds of wall-clock time, and of CPU time. More is `timed_out`.
+    /// Seconds of wall-clock time, and of CPU time, without the recognition of text in pictures. More is `timed_out`.
     pub wall_seconds: u64,
     /// Pages of a paged file. More is `too_large`.
     pub max_pages: u32,
@@ -17,6 +17,17 @@ pub struct ExtractLimits {
     /// [`Document::failure`](crate::Document::failure). `out_of_memory` may leave none.
     #[serde(default)]
     pub partial: bool,
+}
+
+/// How many times the time of a file the recognition of its pages may take.
+const RECOGNITION_TIMES: u64 = 10;
+
+impl ExtractLimits {
+    /// Further seconds in which text in pictures is recognised: pages take seconds each. More is `timed_out`.
+    #[must_use]
+    pub const fn recognition_seconds(&self) -> u64 {
+        self.wall_seconds.saturating_mul(RECOGNITION_TIMES)
+    }
 }
 
 impl Default for ExtractLimits {

@@ -66,7 +66,8 @@ async fn reply(program: &Path, file: &File, request: &ChildRequest) -> Result<Ch
     let line = request_line(request)?;
     let (mut child, ours) = start(program, file).map_err(ExtractError::Process)?;
     let limits = &request.limits;
-    let wall = Duration::from_secs(limits.wall_seconds);
+    let recognition = if request.ocr.is_on() { limits.recognition_seconds() } else { 0 };
+    let wall = Duration::from_secs(limits.wall_seconds.saturating_add(recognition));
     match timeout(wall, exchange(&mut child, ours, &line, limits)).await {
         Ok(outcome) => outcome,
         Err(_) => {

@@ -326,6 +326,18 @@ fn text_in_pictures_and_scanned_pages_is_recognized() {
 }
 
 #[test]
+fn file_whose_pages_are_not_recognized_in_time_fails() {
+    let limits = ExtractLimits { wall_seconds: 0, ..ExtractLimits::default() };
+    for name in ["scan.png", "scan.pdf"] {
+        let info = FileInfo { file_name: name.to_owned(), declared_type: None };
+        let failure = read_here(File::open(data(name)).expect("the file"), &info, &limits, &models());
+        assert_eq!(failure.expect_err("no time").kind, FileErrorKind::TimedOut, "{name}");
+    }
+    let text = read_as("bold.pdf", &data("bold.pdf"), &models()).expect("a text");
+    assert!(!text.properties.contains_key("ocrConfidence"), "a page with text takes no time of recognition");
+}
+
+#[test]
 fn recognized_lines_have_boxes_on_their_page() {
     for (name, page) in [("scan.png", None), ("scan.pdf", Some(1))] {
         let document = read_as(name, &data(name), &models()).expect(name);

@@ -59,6 +59,8 @@ pub(super) struct DocumentBuilder {
     is_partial: bool,
     /// When reading ends, if a part of the file is enough. Then writing begins, for which there is no limit here.
     until: Option<Instant>,
+    /// The time that text in pictures was recognised, which does not count as reading.
+    recognition: Duration,
     /// The failure of a document without text.
     if_empty: &'static str,
 }
@@ -96,9 +98,14 @@ impl DocumentBuilder {
     /// Fails when the time of a file is over of which a part is enough.
     pub(super) fn check_time(&self) -> Result<(), FileError> {
         match self.until {
-            Some(until) if Instant::now() > until => Err(FileError::timed_out()),
+            Some(until) if Instant::now() > until + self.recognition => Err(FileError::timed_out()),
             _ => Ok(()),
         }
+    }
+
+    /// Sets the time that text in pictures was recognised until now.
+    pub(super) fn recognized_for(&mut self, time: Duration) {
+        self.recognition = time;
     }
 
     /// Sets the sentence of the failure of a document without text.

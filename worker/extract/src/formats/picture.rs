@@ -23,15 +23,19 @@ pub(super) fn read(
     builder.if_empty("There is no readable text in the picture.");
     match media_type {
         MediaType::Tiff => pages(bytes, limits, ocr, builder)?,
-        _ => {
-            let picture = Picture::decode(bytes)?;
-            pdf::add_found(builder, &picture, ocr.read(&picture).unwrap_or_default())?;
-        }
+        _ => recognize(&Picture::decode(bytes)?, ocr, builder)?,
     }
     if let Some(confidence) = ocr.confidence() {
         builder.property("ocrConfidence", &format!("{confidence:.2}"));
     }
     Ok(())
+}
+
+/// Adds the text of a picture.
+fn recognize(picture: &Picture, ocr: &mut Ocr, builder: &mut DocumentBuilder) -> Result<(), FileError> {
+    let found = ocr.read(|| Some(picture));
+    builder.recognized_for(ocr.spent());
+    pdf::add_found(builder, picture, found?.unwrap_or_default())
 }
 
 /// Reads all pictures of a TIFF.
@@ -48,13 +52,9 @@ fn pages(bytes: &[u8], limits: &ExtractLimits, ocr: &mut Ocr, builder: &mut Docu
         builder.page(page);
         if page == 1 {
             // The general reader knows all ways of colours.
-            let picture = Picture::decode(bytes)?;
-            pdf::add_found(builder, &picture, ocr.read(&picture).unwrap_or_default())?;
+            recognize(&Picture::decode(bytes)?, ocr, builder)?;
         } else if let Some(picture) = frame(&mut decoder) {
-            match ocr.read(&picture) {
-                Some(found) => pdf::add_found(builder, &picture, found)?,
-                None => builder.warn(format!("Page {page} was not read: there are many.")),
-            }
+            recognize(&picture, ocr, builder)?;
         } else {
             builder.warn(format!("Page {page} was not read."));
         }

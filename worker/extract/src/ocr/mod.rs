@@ -4,28 +4,28 @@ mod detect;
 mod engine;
 mod letters;
 mod picture;
+mod time;
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ExtractLimits;
+use crate::{ExtractLimits, FileError, FileErrorKind};
 pub(crate) use detect::Area;
 pub(crate) use engine::{Engine, FoundLine};
 pub use letters::Script;
 pub(crate) use picture::Picture;
+use time::RecognitionTime;
 
 /// The files of the models in their folder: one finds lines, one reads them, and the letters that it knows.
 pub const OCR_FILES: [&str; 3] = ["PP-OCRv6_det_small.rten", "PP-OCRv6_rec_small.rten", "ppocrv6_dict.txt"];
 /// Most pages that are recognised in one file.
 const MAX_PAGES: u32 = 500;
-
-/// The share of a file's time in which pages are recognised.
-const TIME_SHARE: f64 = 0.7;
 
 /// When text in pictures is recognised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,13 @@ pub struct OcrSettings {
     pub scripts: Vec<Script>,
 }
 
+impl OcrSettings {
+    /// Whether text is recognised where the models are in their folder.
+    pub(crate) fn is_on(&self) -> bool {
+        self.mode != OcrMode::Never && self.directory.is_some()
+    }
+}
+
 /// The place of a recognised line in a picture, and in a text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LineBox {
@@ -67,11 +74,10 @@ pub(crate) struct Ocr {
     scripts: Vec<Script>,
     files: Option<[File; 3]>,
     engine: Option<Engine>,
-    /// When no further page is begun.
-    until: Option<Instant>,
+    time: RecognitionTime,
     pages: u32,
     confidence: f64,
-    lines: usize,
+    found: usize,
 }
 
 impl Ocr {
@@ -97,30 +103,53 @@ impl Ocr {
         self.is_ready() && self.mode == OcrMode::Always
     }
 
-    /// Ends recognition when most of the time of a file is over, so that what was read is not lost.
+    /// Sets the limits of a file, after the limits of the process are set.
     pub(crate) fn within(&mut self, limits: &ExtractLimits) {
-        self.until = Some(Instant::now() + Duration::from_secs(limits.wall_seconds).mul_f64(TIME_SHARE));
+        self.time = RecognitionTime::within(limits);
     }
 
-    /// The lines of a picture. `None`: it was not read, because the models are missing or many pages were read already.
-    pub(crate) fn read(&mut self, picture: &Picture) -> Option<Vec<FoundLine>> {
-        let files = self.files.as_mut()?;
+    /// The time that recognition took.
+    pub(crate) fn spent(&self) -> Duration {
+        self.time.spent()
+    }
+
+    /// The lines of a picture; `None`: there is no picture. Its making counts as recognition.
+    ///
+    /// # Errors
+    /// `unsupported_media` without usable models; `too_large` and `timed_out` if many pages were read already.
+    pub(crate) fn read<P: Borrow<Picture>>(
+        &mut self,
+        picture: impl FnOnce() -> Option<P>,
+    ) -> Result<Option<Vec<FoundLine>>, FileError> {
+        if self.pages >= MAX_PAGES {
+            let detail = "There are more pages without text than are recognised in one file.";
+            return Err(FileError::new(FileErrorKind::TooLarge, detail));
+        }
+        if self.time.is_over() {
+            let detail = "Recognising the text of all pages takes longer than one file may take.";
+            return Err(FileError::new(FileErrorKind::TimedOut, detail));
+        }
+        let began = self.time.begin();
+        let lines = picture().map(|picture| self.lines(picture.borrow())).transpose();
+        self.time.end(began);
+        lines
+    }
+
+    fn lines(&mut self, picture: &Picture) -> Result<Vec<FoundLine>, FileError> {
+        let missing = || FileError::new(FileErrorKind::UnsupportedMedia, "Text in pictures is not recognised here.");
         self.pages += 1;
-        if self.pages > MAX_PAGES || self.until.is_some_and(|until| Instant::now() > until) {
-            return None;
-        }
         if self.engine.is_none() {
-            self.engine = Some(load(files, &self.scripts)?);
+            self.engine = load(self.files.as_mut().ok_or_else(missing)?, &self.scripts);
         }
-        let lines = self.engine.as_ref()?.read(picture);
+        let lines = self.engine.as_ref().ok_or_else(missing)?.read(picture);
         self.confidence += lines.iter().map(|line| f64::from(line.confidence)).sum::<f64>();
-        self.lines += lines.len();
-        Some(lines)
+        self.found += lines.len();
+        Ok(lines)
     }
 
     /// The mean confidence of all lines; `None`: none was read.
     pub(crate) fn confidence(&self) -> Option<f64> {
-        (self.lines > 0).then(|| self.confidence / self.lines as f64)
+        (self.found > 0).then(|| self.confidence / self.found as f64)
     }
 }
 

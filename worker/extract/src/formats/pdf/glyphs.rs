@@ -42,6 +42,8 @@ pub(super) struct PageText {
     pub(super) notes: Vec<String>,
     /// Glyphs of which the file does not say what they are.
     pub(super) lost: usize,
+    /// Whether the page shows a letter or a picture.
+    pub(super) has_marks: bool,
 }
 
 /// A marked passage.
@@ -125,8 +127,9 @@ fn shown(text: &str) -> Option<String> {
 }
 
 impl<'a> Device<'a> for Collector<'_, '_> {
-    fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _mode: &DrawMode) {
+    fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, mode: &DrawMode) {
         self.run += 1;
+        self.text.has_marks |= !matches!(mode, DrawMode::Invisible);
         let is_vertical = run.writing_mode() == WritingMode::Vertical;
         let is_artifact = self.marks.iter().any(|mark| mark.is_artifact);
         let bitmap_letters = self.bitmap_letters(run);
@@ -197,7 +200,11 @@ impl<'a> Device<'a> for Collector<'_, '_> {
     fn push_clip_path(&mut self, _: &ClipPath) {}
     fn push_clip_rect(&mut self, _: &Rect) {}
     fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {}
-    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {}
+
+    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {
+        self.text.has_marks = true;
+    }
+
     fn pop_clip(&mut self) {}
     fn pop_transparency_group(&mut self) {}
 }

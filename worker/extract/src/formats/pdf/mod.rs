@@ -81,7 +81,8 @@ pub(super) fn read(
     let cache = InterpreterCache::new();
     let mut fonts = Fonts::new(&pdf);
     let mut bytes = 0_u64;
-    let mut unread = 0;
+    // The failure of the first page that is not recognised, and the number of such pages.
+    let mut unread: Option<(FileError, u32)> = None;
     for page in pages.iter().take(limits.max_pages as usize) {
         if let Err(late) = builder.check_time() {
             builder.skip(late)?;
@@ -95,14 +96,22 @@ pub(super) fn read(
             Ok(text) => text,
             Err(_) => {
                 builder.skip(FileError::crashed())?;
-                PageText::default()
+                PageText { has_marks: true, ..PageText::default() }
             }
         };
         let (width, height) = page.render_dimensions();
         let is_readable = text.glyphs.len() >= MIN_GLYPHS && text.glyphs.len() >= text.lost;
-        let (found, height_of_found) = match ocr.is_ready() && (ocr.is_always() || !is_readable) {
-            true => recognized(page, &pdf, &cache, ocr, &mut unread)?,
-            false => (Vec::new(), height),
+        let is_recognized = text.has_marks && ocr.is_ready() && (ocr.is_always() || !is_readable);
+        let outcome = if is_recognized { recognized(page, &pdf, &cache, ocr) } else { Ok((Vec::new(), height)) };
+        builder.recognized_for(ocr.spent());
+        let (found, height_of_found) = match outcome {
+            Ok(found) => found,
+            // The pages with text that follow are read, so the document gets the failure after them.
+            Err(failure) if builder.is_partial() && failure.kind != FileErrorKind::UnsupportedMedia => {
+                unread.get_or_insert((failure, 0)).1 += 1;
+                (Vec::new(), height)
+            }
+            Err(failure) => return Err(failure),
         };
         reading.has_readable_page |= is_readable || !found.is_empty();
         let (lines, height) = match found.is_empty() {
@@ -132,8 +141,9 @@ pub(super) fn read(
         let kind = if reading.has_readable_page { FileErrorKind::Corrupt } else { FileErrorKind::Empty };
         builder.skip(FileError::new(kind, unreadable))?;
     }
-    if unread > 0 {
-        builder.warn(format!("{unread} pages without text were not recognised: there are too many for one file."));
+    if let Some((failure, pages)) = unread {
+        builder.skip(failure)?;
+        builder.warn(format!("{pages} pages were not recognised."));
     }
     if let Some(confidence) = ocr.confidence() {
         builder.property("ocrConfidence", &format!("{confidence:.2}"));
@@ -232,14 +242,9 @@ fn recognized<'a>(
     pdf: &'a Pdf,
     cache: &InterpreterCache<'a>,
     ocr: &mut Ocr,
-    unread: &mut usize,
 ) -> Result<(Vec<Line>, f32), FileError> {
     let (width, height) = page.render_dimensions();
-    let Some(picture) = raster::picture(page, pdf, cache) else { return Ok((Vec::new(), height)) };
-    let Some(found) = ocr.read(&picture) else {
-        *unread += 1;
-        return Ok((Vec::new(), height));
-    };
+    let found = ocr.read(|| raster::picture(page, pdf, cache))?.unwrap_or_default();
     let is_sideways = found.first().is_some_and(|line| line.is_sideways);
     let lines = found.into_iter().map(|line| line_of(line, width, height)).collect();
     Ok((lines, if is_sideways { width } else { height }))
