@@ -57,7 +57,10 @@ fn serve() -> io::Result<()> {
     }
     let reply = match formats::read(file, &request.info, &request.limits, &mut ocr) {
         Ok(document) => ChildReply::Document(document),
-        Err(error) => ChildReply::Failed(error),
+        Err(error) => match ocr.model_failure() {
+            Some(reason) => ChildReply::ModelFailure(reason.to_owned()),
+            None => ChildReply::Failed(error),
+        },
     };
     send(&parent, &reply)
 }

@@ -10,7 +10,7 @@ pub enum ExtractError {
     /// The file is at fault. Permanent: the same bytes fail again.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The child process could not be started, or its socket failed. Worth a retry.
+    /// The child process could not be started, its socket failed, or the models are there and cannot be loaded. Worth a retry.
     #[error("the extraction process did not start")]
     Process(#[source] io::Error),
 }

@@ -40,6 +40,8 @@ pub(super) enum ChildReply {
     Document(#[serde(with = "DocumentFields")] Document),
     Confinement(Confinement),
     Failed(FileError),
+    /// The models that recognise text are there and cannot be loaded, for this reason. No fault of the file.
+    ModelFailure(String),
 }
 
 /// A document with all fields: the format of the reply has no names, so that none may be left out.

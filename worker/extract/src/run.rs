@@ -42,6 +42,7 @@ pub async fn run(
     match reply(program, file, &ChildRequest { info, limits, ocr, unpack: None, is_probe: false }).await? {
         ChildReply::Document(document) => Ok(document),
         ChildReply::Failed(error) => Err(error.into()),
+        ChildReply::ModelFailure(reason) => Err(ExtractError::Process(io::Error::other(reason))),
         ChildReply::Confinement(_) => Err(invalid_reply().into()),
     }
 }
@@ -57,7 +58,7 @@ pub async fn confinement(program: &Path) -> Result<Confinement, ExtractError> {
     let nothing = File::open("/dev/null").map_err(ExtractError::Process)?;
     match reply(program, &nothing, &ChildRequest { info, limits, ocr, unpack: None, is_probe: true }).await? {
         ChildReply::Confinement(confinement) => Ok(confinement),
-        ChildReply::Document(_) | ChildReply::Failed(_) => Err(invalid_reply().into()),
+        ChildReply::Document(_) | ChildReply::Failed(_) | ChildReply::ModelFailure(_) => Err(invalid_reply().into()),
     }
 }
 

@@ -14,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nvisy_extract::{
-    Document, ElementKind, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, OcrSettings, run,
+    Document, ElementKind, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, OCR_FILES, OcrMode,
+    OcrSettings, run,
 };
 
 fn worker() -> PathBuf {
@@ -286,6 +287,20 @@ async fn failures_of_the_worker_are_process_errors() {
     let pipe = File::from(OwnedFd::from(pipe));
     let outcome = run(&worker(), &pipe, &named("a.txt"), &ExtractLimits::default(), &OcrSettings::default()).await;
     assert!(matches!(outcome, Err(ExtractError::Process(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn models_that_cannot_be_loaded_are_no_fault_of_a_picture() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in OCR_FILES {
+        std::fs::write(folder.path().join(name), b"cut short").expect("written");
+    }
+    let ocr = OcrSettings { mode: OcrMode::Auto, directory: Some(folder.path().into()), ..OcrSettings::default() };
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("extract/tests/data/scan.png");
+    let picture = File::open(picture).expect("the picture");
+    let outcome = run(&worker(), &picture, &named("scan.png"), &ExtractLimits::default(), &ocr).await;
+    let Err(ExtractError::Process(reason)) = outcome else { panic!("{outcome:?}") };
+    assert!(reason.to_string().contains(OCR_FILES[0]), "{reason}");
 }
 
 #[tokio::test]

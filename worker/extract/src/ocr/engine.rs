@@ -6,7 +6,7 @@ use rten_tensor::{NdTensor, NdTensorView};
 
 use super::detect::{Area, areas};
 use super::letters::Letters;
-use super::{Picture, Script};
+use super::{OCR_FILES, Picture, Script};
 
 /// Longest side of the picture in which lines are searched.
 const SEARCH_SIDE: usize = 1_280;
@@ -42,11 +42,19 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Loads the models. With scripts, only letters of them are read.
-    pub(crate) fn new(detector: Vec<u8>, recognizer: Vec<u8>, letters: &str, scripts: &[Script]) -> Option<Self> {
-        Some(Self {
-            detector: Model::load(detector).ok()?,
-            recognizer: Model::load(recognizer).ok()?,
+    /// Loads the models, or says why they cannot be. With scripts, only letters of them are read.
+    pub(crate) fn new(
+        detector: Vec<u8>,
+        recognizer: Vec<u8>,
+        letters: &str,
+        scripts: &[Script],
+    ) -> Result<Self, String> {
+        let load = |bytes: Vec<u8>, name: &str| {
+            Model::load(bytes).map_err(|error| format!("{name} cannot be loaded: {error}"))
+        };
+        Ok(Self {
+            detector: load(detector, OCR_FILES[0])?,
+            recognizer: load(recognizer, OCR_FILES[1])?,
             letters: Letters::new(letters, scripts),
         })
     }

@@ -74,6 +74,8 @@ pub(crate) struct Ocr {
     scripts: Vec<Script>,
     files: Option<[File; 3]>,
     engine: Option<Engine>,
+    /// Why the models cannot be loaded.
+    model_failure: Option<String>,
     time: RecognitionTime,
     pages: u32,
     confidence: f64,
@@ -139,12 +141,20 @@ impl Ocr {
         let missing = || FileError::new(FileErrorKind::UnsupportedMedia, "Text in pictures is not recognised here.");
         self.pages += 1;
         if self.engine.is_none() {
-            self.engine = load(self.files.as_mut().ok_or_else(missing)?, &self.scripts);
+            match load(self.files.as_mut().ok_or_else(missing)?, &self.scripts) {
+                Ok(engine) => self.engine = Some(engine),
+                Err(reason) => self.model_failure = Some(reason),
+            }
         }
         let lines = self.engine.as_ref().ok_or_else(missing)?.read(picture);
         self.confidence += lines.iter().map(|line| f64::from(line.confidence)).sum::<f64>();
         self.found += lines.len();
         Ok(lines)
+    }
+
+    /// Why the models of this process cannot be loaded. The failure of the file is a consequence then.
+    pub(crate) fn model_failure(&self) -> Option<&str> {
+        self.model_failure.as_deref()
     }
 
     /// The mean confidence of all lines; `None`: none was read.
@@ -153,13 +163,16 @@ impl Ocr {
     }
 }
 
-fn load(files: &mut [File; 3], scripts: &[Script]) -> Option<Engine> {
-    let mut bytes = files.iter_mut().map(|file| {
+/// Loads the models, or says why they cannot be.
+fn load(files: &mut [File; 3], scripts: &[Script]) -> Result<Engine, String> {
+    let mut read = |place: usize| -> Result<Vec<u8>, String> {
+        let failed = |error: io::Error| format!("{} cannot be read: {error}", OCR_FILES[place]);
         let mut bytes = Vec::new();
-        file.rewind().ok()?;
-        file.read_to_end(&mut bytes).ok()?;
-        Some(bytes)
-    });
-    let (detector, recognizer, letters) = (bytes.next()??, bytes.next()??, bytes.next()??);
-    Engine::new(detector, recognizer, &String::from_utf8(letters).ok()?, scripts)
+        files[place].rewind().map_err(failed)?;
+        files[place].read_to_end(&mut bytes).map_err(failed)?;
+        Ok(bytes)
+    };
+    let (detector, recognizer, letters) = (read(0)?, read(1)?, read(2)?);
+    let letters = String::from_utf8(letters).map_err(|error| format!("{} is no text: {error}", OCR_FILES[2]))?;
+    Engine::new(detector, recognizer, &letters, scripts)
 }
