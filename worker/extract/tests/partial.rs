@@ -145,3 +145,55 @@ fn file_without_a_readable_part_fails() {
         assert_eq!(part.kind, whole.kind, "{name}");
     }
 }
+
+#[test]
+fn missing_and_damaged_parts_of_containers_fail_the_file() {
+    let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let related = |id: &str, kind: &str, target: &str| {
+        format!("<Relationships><Relationship Id='{id}' Type='{office}/{kind}' Target='{target}'/></Relationships>")
+    };
+    let sheet = "<worksheet><sheetData><row r='1'><c r='A1'><v>11</v></c></row><row r='2'><c r='A2'><v>12</v></oops>";
+    let book = zip_of(&[
+        ("_rels/.rels", &related("a", "officeDocument", "xl/workbook.xml")),
+        (
+            "xl/workbook.xml",
+            &format!(
+                "<workbook xmlns:r='{office}'><sheets><sheet name='Sales' sheetId='1' r:id='b'/></sheets></workbook>"
+            ),
+        ),
+        ("xl/_rels/workbook.xml.rels", &related("b", "worksheet", "worksheets/sheet1.xml")),
+        ("xl/worksheets/sheet1.xml", sheet),
+    ]);
+    let text = part("a.xlsx", &book, &PARTIAL(), FileErrorKind::Corrupt);
+    assert!(text.starts_with("Sales\n\n11"), "{text}");
+
+    let related = format!(
+        "<Relationships><Relationship Id='a' Type='{office}/slide' Target='slides/slide1.xml'/>\
+         <Relationship Id='b' Type='{office}/slide' Target='slides/slide2.xml'/></Relationships>"
+    );
+    let deck = zip_of(&[
+        (
+            "ppt/presentation.xml",
+            "<p:presentation><p:sldIdLst><p:sldId r:id='a'/><p:sldId r:id='b'/></p:sldIdLst></p:presentation>",
+        ),
+        ("ppt/_rels/presentation.xml.rels", &related),
+        (
+            "ppt/slides/slide1.xml",
+            "<p:sld><p:sp><p:txBody><a:p><a:r><a:t>Tides</a:t></a:r></a:p></p:txBody></p:sp></p:sld>",
+        ),
+    ]);
+    assert_eq!(part("a.pptx", &deck, &PARTIAL(), FileErrorKind::Corrupt).trim_end(), "Tides");
+
+    let epub = zip_of(&[
+        ("mimetype", "application/epub+zip"),
+        ("META-INF/container.xml", "<container><rootfiles><rootfile full-path='a.opf'/></rootfiles></container>"),
+        (
+            "a.opf",
+            "<package><manifest><item id='a' href='a.xhtml' media-type='application/xhtml+xml'/>\
+             <item id='b' href='b.xhtml' media-type='application/xhtml+xml'/></manifest>\
+             <spine><itemref idref='a'/><itemref idref='b'/></spine></package>",
+        ),
+        ("a.xhtml", "<html><body><p>Tides</p></body></html>"),
+    ]);
+    assert_eq!(part("a.epub", &epub, &PARTIAL(), FileErrorKind::Corrupt), "Tides");
+}

@@ -36,13 +36,13 @@ async fn picture_that_claims_too_many_points_is_too_large() {
 }
 
 #[tokio::test]
-async fn further_page_with_too_many_points_is_left_out() {
+async fn further_page_with_too_many_points_is_too_large() {
     // Black and white, packed: 800 KB that would be 1.2 GB in memory.
     let runs = (SIDE / 8 * SIDE).div_ceil(128) as usize;
     let black = [0x81_u8, 0].repeat(runs);
     let page = TiffPage { side: SIDE, bits: 1, compression: 32_773, data: &black };
     let tiff = files::tiff(&[POINT, page], false);
-    assert_eq!(recognized("a.tif", &tiff).await.expect_err("a failure"), FileErrorKind::Empty);
+    assert_eq!(recognized("a.tif", &tiff).await.expect_err("a failure"), FileErrorKind::TooLarge);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub(super) fn read(archive: &mut Archive, builder: &mut DocumentBuilder) -> Resu
         }
         match archive.text(&name)? {
             Some(page) => html::read_into(&page, builder)?,
-            None => builder.warn(format!("Chapter {number} is missing.")),
+            None => builder.skip(FileError::new(FileErrorKind::Corrupt, format!("Chapter {number} is missing.")))?,
         }
     }
     Ok(())

@@ -53,10 +53,15 @@ fn pages(bytes: &[u8], limits: &ExtractLimits, ocr: &mut Ocr, builder: &mut Docu
         if page == 1 {
             // The general reader knows all ways of colours.
             recognize(&Picture::decode(bytes)?, ocr, builder)?;
+        } else if decoder.dimensions().is_ok_and(|(width, height)| Picture::is_too_large(width, height)) {
+            // Black and white takes an eighth of a byte a point in the file, and three bytes here.
+            let detail = format!("Page {page} has more points than a picture may have.");
+            builder.skip(FileError::new(FileErrorKind::TooLarge, detail))?;
         } else if let Some(picture) = frame(&mut decoder) {
             recognize(&picture, ocr, builder)?;
         } else {
-            builder.warn(format!("Page {page} was not read."));
+            let detail = format!("Page {page} is damaged, or has colours that are not read.");
+            builder.skip(FileError::new(FileErrorKind::Corrupt, detail))?;
         }
         if !decoder.more_images() {
             break;
@@ -76,10 +81,6 @@ fn has_more_pages(bytes: &[u8], max_pages: u32) -> bool {
 /// A further picture of a TIFF, in grey or colours of eight bits.
 fn frame(decoder: &mut tiff::decoder::Decoder<Cursor<&[u8]>>) -> Option<Picture> {
     let (width, height) = decoder.dimensions().ok()?;
-    // Black and white takes an eighth of a byte a point in the file, and three bytes here.
-    if Picture::is_too_large(width, height) {
-        return None;
-    }
     let color = decoder.colortype().ok()?;
     let tiff::decoder::DecodingResult::U8(data) = decoder.read_image().ok()? else { return None };
     let (width, height) = (width as usize, height as usize);

@@ -42,7 +42,7 @@ pub(super) fn read(
     for (name, page) in slides.iter().zip(1..=limits.max_pages) {
         builder.page(page);
         let Some(xml) = archive.text(name)? else {
-            builder.warn(format!("Slide {page} is missing."));
+            builder.skip(FileError::new(FileErrorKind::Corrupt, format!("Slide {page} is missing.")))?;
             continue;
         };
         if let Err(failure) = Walk::new(builder).part(&xml) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Seek};
 
-use calamine::{CellErrorType, Data, ExcelDateTime, Reader, SheetVisible, Sheets, Xls, Xlsb, Xlsx};
+use calamine::{CellErrorType, Data, ExcelDateTime, Reader, SheetType, SheetVisible, Sheets, Xls, Xlsb, Xlsx};
 
 use super::builder::DocumentBuilder;
 use super::cell_formats::CellFormats;
@@ -60,8 +60,9 @@ pub(super) fn read<R: Read + Seek>(
         let mut rows = Rows::new(limits);
         let format = |row, column| formats.as_ref()?.format(page as usize - 1, row, column);
         let read = read_rows(&mut workbook, &sheet.name, format, &mut rows, builder);
-        if matches!(&read, Err(error) if error.kind == FileErrorKind::Corrupt) && !builder.is_partial() {
-            builder.warn(format!("Sheet {page} was not read."));
+        // Sheets of charts and macros have no table.
+        let is_damaged = matches!(&read, Err(error) if error.kind == FileErrorKind::Corrupt);
+        if is_damaged && sheet.typ != SheetType::WorkSheet {
             continue;
         }
         rows.add_to(builder, &sheet.name)?;
