@@ -326,6 +326,14 @@ fn text_in_pictures_and_scanned_pages_is_recognized() {
 }
 
 #[test]
+fn scan_under_a_stamp_is_recognized() {
+    let stamped = read_as("stamped-scan.pdf", &data("stamped-scan.pdf"), &models()).expect("a text");
+    for words in ["Received by post on 3 March", "The harbour crane lifts", "Invoice 20417"] {
+        assert_eq!(stamped.text.matches(words).count(), 1, "{}", stamped.text);
+    }
+}
+
+#[test]
 fn file_whose_pages_are_not_recognized_in_time_fails() {
     let limits = ExtractLimits { wall_seconds: 0, ..ExtractLimits::default() };
     for name in ["scan.png", "scan.pdf"] {

@@ -42,8 +42,12 @@ pub(super) struct PageText {
     pub(super) notes: Vec<String>,
     /// Glyphs of which the file does not say what they are.
     pub(super) lost: usize,
+    /// Glyphs that are not shown: the text of a scan that was recognised before.
+    pub(super) hidden: usize,
     /// Whether the page shows a letter or a picture.
     pub(super) has_marks: bool,
+    /// The share of the page that pictures take; more than 1 if they lie on each other.
+    pub(super) picture_share: f64,
 }
 
 /// A marked passage.
@@ -129,7 +133,8 @@ fn shown(text: &str) -> Option<String> {
 impl<'a> Device<'a> for Collector<'_, '_> {
     fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, mode: &DrawMode) {
         self.run += 1;
-        self.text.has_marks |= !matches!(mode, DrawMode::Invisible);
+        let is_hidden = matches!(mode, DrawMode::Invisible);
+        self.text.has_marks |= !is_hidden;
         let is_vertical = run.writing_mode() == WritingMode::Vertical;
         let is_artifact = self.marks.iter().any(|mark| mark.is_artifact);
         let bitmap_letters = self.bitmap_letters(run);
@@ -171,6 +176,7 @@ impl<'a> Device<'a> for Collector<'_, '_> {
             let (sin, cos) = angle.to_radians().sin_cos();
             let start = origin.x * cos + origin.y * sin;
             let base = origin.y * cos - origin.x * sin;
+            self.text.hidden += usize::from(is_hidden);
             self.text.glyphs.push(Glyph {
                 text,
                 start: start as f32,
@@ -201,8 +207,14 @@ impl<'a> Device<'a> for Collector<'_, '_> {
     fn push_clip_rect(&mut self, _: &Rect) {}
     fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {}
 
-    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {
+    fn draw_image(&mut self, image: Image<'a, '_>, props: ImageDrawProps<'a>) {
         self.text.has_marks = true;
+        let points = Rect::new(0.0, 0.0, f64::from(image.width()), f64::from(image.height()));
+        let shown = props.transform.transform_rect_bbox(points).intersect(self.area);
+        let share = shown.area() / self.area.area();
+        if share.is_finite() {
+            self.text.picture_share += share.max(0.0);
+        }
     }
 
     fn pop_clip(&mut self) {}

@@ -42,6 +42,10 @@ const HEAD_BYTES: usize = 1024;
 const MAX_GLYPHS: usize = 1_000_000;
 /// Glyphs of a page that has text.
 const MIN_GLYPHS: usize = 10;
+/// The share of a page from which on its pictures may be a scan.
+const SCAN_SHARE: f64 = 0.5;
+/// Glyphs from which on a page with such pictures has text of its own, more than a stamp or a head on a scan.
+const MIN_GLYPHS_BESIDE_SCAN: usize = 200;
 /// Lost glyphs of a file that are worth a warning, and their share of all that make the text useless.
 const WARNED_LOST: usize = 20;
 
@@ -101,7 +105,7 @@ pub(super) fn read(
         };
         let (width, height) = page.render_dimensions();
         let is_readable = text.glyphs.len() >= MIN_GLYPHS && text.glyphs.len() >= text.lost;
-        let is_recognized = text.has_marks && ocr.is_ready() && (ocr.is_always() || !is_readable);
+        let is_recognized = text.has_marks && ocr.is_ready() && (ocr.is_always() || !is_readable || may_be_scan(&text));
         let outcome = if is_recognized { recognized(page, &pdf, &cache, ocr) } else { Ok((Vec::new(), height)) };
         builder.recognized_for(ocr.spent());
         let (found, height_of_found) = match outcome {
@@ -236,6 +240,11 @@ fn collect<'a>(page: &Page<'a>, pdf: &'a Pdf, cache: &InterpreterCache<'a>, font
     text
 }
 
+/// Whether a page is mostly picture and has little text, none of which is hidden: that of a scan that was recognised before is.
+fn may_be_scan(text: &PageText) -> bool {
+    text.picture_share >= SCAN_SHARE && text.glyphs.len() < MIN_GLYPHS_BESIDE_SCAN && text.hidden < MIN_GLYPHS
+}
+
 /// The lines that are recognised in the picture of a page, and the height of the page on which they are upright.
 fn recognized<'a>(
     page: &Page<'a>,
@@ -268,16 +277,25 @@ fn line_of(found: FoundLine, width: f32, height: f32) -> Line {
     }
 }
 
-/// The lines of a page, and those of its picture whose words it does not have.
-fn with_found(mut lines: Vec<Line>, found: Vec<Line>) -> Vec<Line> {
+/// The lines of a page, and those of its picture that it does not have: neither their words, nor words in their place.
+fn with_found(mut lines: Vec<Line>, mut found: Vec<Line>) -> Vec<Line> {
     let squeezed =
         |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let known: String = lines.iter().map(|line| squeezed(&line.text)).collect();
-    lines.extend(found.into_iter().filter(|line| {
+    found.retain(|line| {
         let text = squeezed(&line.text);
-        !text.is_empty() && !known.contains(&text)
-    }));
+        !text.is_empty() && !known.contains(&text) && !lines.iter().any(|other| covers(other, line))
+    });
+    lines.append(&mut found);
     lines
+}
+
+/// Whether a line of the text stands where most of a recognised line does.
+fn covers(line: &Line, found: &Line) -> bool {
+    let common = line.right.min(found.right) - line.left.max(found.left);
+    line.is_upright
+        && (line.y - found.y).abs() < line.size.max(found.size) * 0.5
+        && common > (found.right - found.left) * 0.5
 }
 
 /// Adds the recognised lines of a picture to a document.
@@ -396,6 +414,22 @@ fn running_lines(pages: &[ReadPage]) -> HashSet<String> {
 mod tests {
     use super::*;
     use crate::ocr::Area;
+
+    #[test]
+    fn recognized_line_in_the_place_of_text_is_left_out() {
+        let line = |text: &str, left: f32, y: f32| {
+            let area = Area { left: left / 600.0, top: (y - 8.0) / 900.0, right: 0.5, bottom: (y + 2.0) / 900.0 };
+            line_of(
+                FoundLine { text: text.to_owned(), confidence: 0.9, upright: area, is_sideways: false, area },
+                600.0,
+                900.0,
+            )
+        };
+        let text = vec![line("Received 3 March", 100.0, 60.0)];
+        let found = vec![line("Recelved 3 Marcb", 102.0, 61.0), line("Dear Ms Gray", 100.0, 120.0)];
+        let texts: Vec<_> = with_found(text, found).into_iter().map(|line| line.text).collect();
+        assert_eq!(texts, ["Received 3 March", "Dear Ms Gray"]);
+    }
 
     #[test]
     fn line_of_a_page_on_its_side_has_the_measures_of_the_upright_page() {
