@@ -1,4 +1,4 @@
-//! Charts, tables and texts that are embedded in presentations.
+//! Charts, tables, texts and documents that are embedded in office files.
 
 use std::io::{Cursor, Seek, Write};
 
@@ -6,10 +6,15 @@ use nvisy_extract::{Document, ElementKind, ExtractLimits, FileInfo, OcrSettings,
 
 /// The document of a container with these parts.
 fn read(name: &str, parts: &[(&str, &str)]) -> Document {
+    let parts: Vec<_> = parts.iter().map(|(part, content)| (*part, content.as_bytes())).collect();
+    read_bytes(name, &parts)
+}
+
+fn read_bytes(name: &str, parts: &[(&str, &[u8])]) -> Document {
     let mut container = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (part, content) in parts {
         container.start_file(*part, zip::write::SimpleFileOptions::default()).expect("in memory");
-        container.write_all(content.as_bytes()).expect("in memory");
+        container.write_all(content).expect("in memory");
     }
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(&container.finish().expect("in memory").into_inner()).expect("written");
@@ -125,4 +130,33 @@ fn office_slides_have_their_charts_and_the_texts_of_their_layouts() {
     assert_eq!(document.text, "Yield\n\nBy month 41%\n\nRain\n\nCompany confidential\n\nField office");
     let aside = document.elements.iter().rfind(|element| element.kind == ElementKind::Aside).expect("an aside");
     assert_eq!(aside.page, Some(1));
+}
+
+#[test]
+fn parts_of_documents_in_other_formats_are_read_by_their_content() {
+    let kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/aFChunk";
+    let chunk = |id: usize, target: &str| format!("<Relationship Id='r{id}' Type='{kind}' Target='{target}'/>");
+    let names = ["one.rtf", "two.mht", "three.dat", "four.bin", "five.htm", "six.docx"];
+    let related: String = names.iter().enumerate().map(|(id, name)| chunk(id, name)).collect();
+    let related = format!("<Relationships>{related}</Relationships>");
+    let mut inner = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    inner.start_file("word/document.xml", zip::write::SimpleFileOptions::default()).expect("in memory");
+    inner.write_all(b"<w:document><w:p><w:r><w:t>Inner words</w:t></w:r></w:p></w:document>").expect("in memory");
+    let inner = inner.finish().expect("in memory").into_inner();
+    let page = "MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>A saved page</p>";
+    let parts: [(&str, &[u8]); 8] = [
+        ("word/document.xml", b"<w:document><w:p><w:r><w:t>Body</w:t></w:r></w:p></w:document>"),
+        ("word/_rels/document.xml.rels", related.as_bytes()),
+        ("word/one.rtf", b"{\\rtf1 Rich \\b words}"),
+        ("word/two.mht", page.as_bytes()),
+        ("word/three.dat", b"Plain words"),
+        ("word/four.bin", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0"),
+        ("word/five.htm", b"<p>Words of a page"),
+        ("word/six.docx", &inner),
+    ];
+    let document = read_bytes("a.docx", &parts);
+    let texts: Vec<_> = pieces(&document).into_iter().map(|(_, _, text)| text).collect();
+    let expected = ["Body", "Rich words", "A saved page", "Plain words", "Words of a page", "Inner words"];
+    assert_eq!(texts, expected);
+    assert_eq!(document.warnings, ["An embedded document was not read."]);
 }

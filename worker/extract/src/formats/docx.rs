@@ -7,22 +7,34 @@ use quick_xml::events::{BytesStart, Event};
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
 use super::charts;
+use super::docx_alternatives;
 use super::docx_numbering::Numbering;
 use super::docx_styles::{Styles, outline_level};
-use super::html;
 use super::markup::{append_text, attribute, check_end, first_text, malformed, number};
 use super::rows::TableRows;
 use super::symbols;
-use crate::encoding;
 use crate::{ElementKind, ExtractLimits, FileError, MediaType};
 
-/// Reads the main part of a Word document.
+/// Reads a Word document by the name of its main part.
 pub(super) fn read(
     archive: &mut Archive,
     main: &str,
     limits: &ExtractLimits,
     builder: &mut DocumentBuilder,
 ) -> Result<(), FileError> {
+    read_parts(archive, main, builder)?;
+    for part in archive.relationships(main)?.into_iter().filter(|part| part.kind == "aFChunk") {
+        let Some(bytes) = archive.bytes(&part.target)? else { continue };
+        match docx_alternatives::text(bytes, &part.target, limits) {
+            Ok(text) => builder.aside(&text)?,
+            Err(_) => builder.warn("An embedded document was not read.".to_owned()),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a Word document without its parts in other formats.
+pub(super) fn read_parts(archive: &mut Archive, main: &str, builder: &mut DocumentBuilder) -> Result<(), FileError> {
     builder.media_type(MediaType::Docx);
     builder.if_empty("The document has no text.");
     let related = archive.relationships(main)?;
@@ -67,20 +79,6 @@ pub(super) fn read(
             if let Some(xml) = archive.text(&name)? {
                 builder.aside(&charts::words(&xml)?)?;
             }
-        }
-    }
-    for name in part("aFChunk") {
-        let Some(bytes) = archive.bytes(&name)? else { continue };
-        let text = encoding::decode(bytes)?;
-        let is_page =
-            text.get(..text.floor_char_boundary(1024)).is_some_and(|head| head.to_lowercase().contains("<html"));
-        let is_page = is_page || name.to_lowercase().ends_with("html") || name.to_lowercase().ends_with("htm");
-        match is_page {
-            true => match html::read(&text, limits) {
-                Ok(page) => builder.aside(&page.text)?,
-                Err(_) => builder.warn("An embedded page was not read.".to_owned()),
-            },
-            false => builder.aside(&text)?,
         }
     }
     Ok(())

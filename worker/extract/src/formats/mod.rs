@@ -14,6 +14,7 @@ mod doc;
 mod doc_encodings;
 mod doc_paragraphs;
 mod docx;
+mod docx_alternatives;
 mod docx_numbering;
 mod docx_styles;
 mod epub;
