@@ -6,7 +6,9 @@ use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
 use super::builder::{DocumentBuilder, build};
-use super::html_tags::{attribute, heading_level, is_aside, is_block, is_hidden, is_invisible, is_void, text_mode};
+use super::html_tags::{
+    HiddenElement, attribute, heading_level, is_aside, is_block, is_hidden, is_invisible, is_void, text_mode,
+};
 use super::rows::TableRows;
 use crate::{Document, ElementKind, ExtractLimits, FileError};
 
@@ -82,8 +84,8 @@ struct Walk {
     formula: Vec<(String, usize)>,
     /// Columns and rows of the open cell.
     spans: (usize, usize),
-    /// The open tag with invisible content, and the number of open tags of its name.
-    hidden: Option<(String, usize)>,
+    /// The open element with invisible content.
+    hidden: Option<HiddenElement>,
     /// The text since the last block boundary.
     inline: String,
     heading: Option<u8>,
@@ -146,14 +148,16 @@ impl Walk {
 
     fn start(&mut self, tag: &Tag) {
         let name: &str = &tag.name;
-        if let Some((hidden, depth)) = &mut self.hidden {
-            *depth += usize::from(hidden == name && !tag.self_closing);
-            return;
+        if let Some(hidden) = &mut self.hidden {
+            if !hidden.ends_before_begin(tag) {
+                return;
+            }
+            self.hidden = None;
         }
         if is_hidden(name) || (is_invisible(tag) && !is_void(name)) {
             // In HTML only void elements close themselves.
             let is_closed = tag.self_closing && (self.is_xml || name == "svg");
-            self.hidden = (!is_closed).then(|| (name.to_owned(), 1));
+            self.hidden = (!is_closed).then(|| HiddenElement::new(name, self.is_xml));
             if is_block(name) {
                 self.flush();
             }
@@ -232,12 +236,14 @@ impl Walk {
     }
 
     fn end(&mut self, name: &str) {
-        if let Some((hidden, depth)) = &mut self.hidden {
-            *depth -= usize::from(hidden == name);
-            if *depth == 0 {
-                self.hidden = None;
+        if let Some(hidden) = &mut self.hidden {
+            if !hidden.ends_before_end(name) {
+                if hidden.has_ended() {
+                    self.hidden = None;
+                }
+                return;
             }
-            return;
+            self.hidden = None;
         }
         self.end_formula(name);
         match name {

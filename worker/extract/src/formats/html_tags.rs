@@ -125,6 +125,110 @@ pub(super) fn is_aside(tag: &Tag, in_article: bool) -> bool {
     }
 }
 
+/// Elements whose end tag may be left out.
+fn is_end_optional(name: &str) -> bool {
+    matches!(
+        name,
+        "p" | "li"
+            | "dt"
+            | "dd"
+            | "td"
+            | "th"
+            | "tr"
+            | "tbody"
+            | "thead"
+            | "tfoot"
+            | "option"
+            | "optgroup"
+            | "rt"
+            | "rp"
+    )
+}
+
+/// An open element whose content is left out.
+pub(super) struct HiddenElement {
+    name: String,
+    /// The number of open tags of its name.
+    depth: usize,
+    /// Lists and tables that are open in it.
+    scopes: usize,
+    /// Whether its end tag may be missing.
+    is_end_optional: bool,
+}
+
+impl HiddenElement {
+    /// The element of a tag. In XML all end tags are there.
+    pub(super) fn new(name: &str, is_xml: bool) -> Self {
+        Self { name: name.to_owned(), depth: 1, scopes: 0, is_end_optional: !is_xml && is_end_optional(name) }
+    }
+
+    /// Takes the begin of a further element. `true`: this one ended before it.
+    pub(super) fn ends_before_begin(&mut self, tag: &Tag) -> bool {
+        if self.is_end_optional && self.scopes == 0 && begin_ends(&self.name, &tag.name) {
+            return true;
+        }
+        if !tag.self_closing {
+            self.depth += usize::from(!self.is_end_optional && *self.name == *tag.name);
+            self.scopes += usize::from(is_scope(&tag.name));
+        }
+        false
+    }
+
+    /// Takes an end tag. `true`: this element ended before it, so the tag belongs to another one.
+    pub(super) fn ends_before_end(&mut self, name: &str) -> bool {
+        if self.is_end_optional && self.scopes == 0 && end_ends(&self.name, name) {
+            return true;
+        }
+        let is_own = self.name == name && (self.scopes == 0 || !self.is_end_optional);
+        self.depth -= usize::from(is_own);
+        self.scopes = self.scopes.saturating_sub(usize::from(is_scope(name)));
+        false
+    }
+
+    /// Whether the last end tag ended the element.
+    pub(super) fn has_ended(&self) -> bool {
+        self.depth == 0
+    }
+}
+
+/// Whether the begin of an element ends an open one whose end tag may be left out.
+fn begin_ends(open: &str, next: &str) -> bool {
+    match open {
+        "p" => next == "table" || (is_block(next) && !matches!(next, "option" | "select" | "caption" | "legend")),
+        "li" => next == "li",
+        "dt" | "dd" => matches!(next, "dt" | "dd"),
+        "td" | "th" => matches!(next, "td" | "th" | "tr" | "tbody" | "thead" | "tfoot"),
+        "tr" => matches!(next, "tr" | "tbody" | "thead" | "tfoot"),
+        "tbody" | "thead" | "tfoot" => matches!(next, "tbody" | "thead" | "tfoot"),
+        "option" => matches!(next, "option" | "optgroup"),
+        "optgroup" => next == "optgroup",
+        "rt" | "rp" => matches!(next, "rt" | "rp"),
+        _ => false,
+    }
+}
+
+/// Whether the end of an element ends an open one in it whose end tag may be left out.
+fn end_ends(open: &str, parent: &str) -> bool {
+    let is_table_part = matches!(parent, "table" | "tbody" | "thead" | "tfoot");
+    match open {
+        "p" => is_table_part || matches!(parent, "td" | "th" | "tr") || (is_block(parent) && parent != "p"),
+        "li" => matches!(parent, "ul" | "ol" | "menu"),
+        "dt" | "dd" => parent == "dl",
+        "td" | "th" => is_table_part || parent == "tr",
+        "tr" => is_table_part,
+        "tbody" | "thead" | "tfoot" => parent == "table",
+        "option" => matches!(parent, "optgroup" | "select" | "datalist"),
+        "optgroup" => parent == "select",
+        "rt" | "rp" => parent == "ruby",
+        _ => false,
+    }
+}
+
+/// Elements in which the elements of lists and tables belong to them, not to an outer one.
+fn is_scope(name: &str) -> bool {
+    matches!(name, "ul" | "ol" | "menu" | "dl" | "table" | "select" | "ruby")
+}
+
 /// Tags without content.
 pub(super) fn is_void(name: &str) -> bool {
     matches!(

@@ -74,6 +74,24 @@ fn hidden_text_is_left_out_and_alternative_text_is_read() {
 }
 
 #[test]
+fn hidden_element_without_end_tag_hides_nothing_behind_it() {
+    for (page, text) in [
+        ("<p hidden>no<p>Seen", "Seen"),
+        ("<div><p hidden>no</div>Seen", "Seen"),
+        ("<p hidden>no<div>Seen</div>", "Seen"),
+        ("<ul><li hidden>no<ul><li>no</ul>no<li>One</ul>Two", "- One\n\nTwo"),
+        ("<ul><li hidden>no<ul><li>no</ul>no</li><li>One</ul>Two", "- One\n\nTwo"),
+        ("<ul><li>One<li hidden>no</ul>Two", "- One\n\nTwo"),
+        ("<table><tr hidden><td>no<tr><td>One<td hidden>no<td>Two</table>After", "One | Two\n\nAfter"),
+        ("<table><tr><td>One<tr hidden><td>no<table><tr><td>no</table>no</table>After", "One\n\nAfter"),
+        ("<select><option hidden>no<option>One</select><p>Two", "One\n\nTwo"),
+        ("<ul hidden><li>no</ul><dl><dt hidden>no<dd>One</dl>", "One"),
+    ] {
+        assert_eq!(document(page).text, text, "{page}");
+    }
+}
+
+#[test]
 fn neighbouring_buttons_and_links_are_separate_words() {
     let page = "<nav><a>Home</a><a>Prices</a></nav><button>One</button><button>Two</button><p>Text";
     let document = document(page);
