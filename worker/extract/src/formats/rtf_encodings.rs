@@ -12,6 +12,13 @@ pub(super) fn encoding(codepage: i64) -> &'static Encoding {
         10_000 => "macintosh".to_owned(),
         65_001 => "utf-8".to_owned(),
         866 => "ibm866".to_owned(),
+        20_866 => "koi8-r".to_owned(),
+        21_866 => "koi8-u".to_owned(),
+        20_932 | 51_932 => "euc-jp".to_owned(),
+        51_949 => "euc-kr".to_owned(),
+        54_936 => "gb18030".to_owned(),
+        50_220..=50_222 => "iso-2022-jp".to_owned(),
+        page @ 28_591..=28_606 => format!("iso-8859-{}", page - 28_590),
         page => format!("windows-{page}"),
     };
     Encoding::for_label(label.as_bytes()).unwrap_or(WINDOWS_1252)
