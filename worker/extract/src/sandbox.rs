@@ -11,7 +11,7 @@ use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetSt
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, set_capabilities, unshare_unsafe};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter_all_threads,
+    apply_filter_all_threads, sock_filter,
 };
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,7 @@ fn seccomp() -> Option<()> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = refused().into_iter().map(|call| (call, Vec::new())).collect();
     rules.extend(refused_for_others()?);
     refuse(rules, libc::EPERM)?;
+    refuse_numbers_of_x32()?;
     // A filter cannot read the flags of this call, which stand in memory. Without it threads start with `clone`.
     refuse(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
 }
@@ -104,6 +105,22 @@ fn refuse(rules: BTreeMap<i64, Vec<SeccompRule>>, error: i32) -> Option<()> {
     let filter =
         SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into().ok()?).ok()?;
     let program: BpfProgram = filter.try_into().ok()?;
+    apply_filter_all_threads(&program).ok()
+}
+
+/// The bit in the numbers of system calls of the x32 ABI, which the kernel takes for the same architecture as the others.
+const X32: u32 = 0x4000_0000;
+
+/// Refuses all system calls by their numbers in the x32 ABI, of which the other filters know none.
+fn refuse_numbers_of_x32() -> Option<()> {
+    let instruction = |code: u32, jt: u8, jf: u8, k: u32| sock_filter { code: code as u16, jt, jf, k };
+    let program: BpfProgram = vec![
+        // The number stands first in what the filter sees.
+        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
     apply_filter_all_threads(&program).ok()
 }
 
@@ -128,9 +145,9 @@ fn refused_for_others() -> Option<BTreeMap<i64, Vec<SeccompRule>>> {
         .collect()
 }
 
-/// Calls that change files by name and that the library names not at all or not for all architectures: `fchmodat2`, `setxattrat`,
-/// `removexattrat` and `file_setattr`, which have one number everywhere.
-const UNNAMED: [i64; 4] = [452, 463, 466, 469];
+/// Calls that take files by name and that the library names not at all or not for all architectures: `fchmodat2`, `setxattrat`,
+/// `getxattrat`, `listxattrat`, `removexattrat`, `file_getattr` and `file_setattr`, which have one number everywhere.
+const UNNAMED: [i64; 7] = [452, 463, 464, 465, 466, 468, 469];
 
 fn refused() -> Vec<i64> {
     let mut calls = vec![
@@ -154,6 +171,16 @@ fn refused() -> Vec<i64> {
         libc::SYS_lsetxattr,
         libc::SYS_removexattr,
         libc::SYS_lremovexattr,
+        // Nor who may read a file, where a link leads, and what its attributes and file system say. `statx` and `newfstatat` stay:
+        // the C library asks about open files by them.
+        libc::SYS_faccessat,
+        libc::SYS_faccessat2,
+        libc::SYS_readlinkat,
+        libc::SYS_statfs,
+        libc::SYS_getxattr,
+        libc::SYS_lgetxattr,
+        libc::SYS_listxattr,
+        libc::SYS_llistxattr,
         libc::SYS_chdir,
         libc::SYS_chroot,
         libc::SYS_mount,
@@ -182,6 +209,17 @@ fn refused() -> Vec<i64> {
         libc::SYS_rt_sigqueueinfo,
         libc::SYS_rt_tgsigqueueinfo,
         libc::SYS_pidfd_send_signal,
+        // Priorities and memory of other processes of the same user.
+        libc::SYS_setpriority,
+        libc::SYS_ioprio_set,
+        libc::SYS_sched_setaffinity,
+        libc::SYS_sched_setscheduler,
+        libc::SYS_sched_setparam,
+        libc::SYS_sched_setattr,
+        libc::SYS_migrate_pages,
+        libc::SYS_move_pages,
+        libc::SYS_process_madvise,
+        libc::SYS_kcmp,
         libc::SYS_setns,
         libc::SYS_unshare,
         // The kernel itself.
@@ -206,6 +244,10 @@ fn refused() -> Vec<i64> {
     #[cfg(target_arch = "x86_64")]
     calls.extend([
         libc::SYS_open,
+        libc::SYS_stat,
+        libc::SYS_lstat,
+        libc::SYS_access,
+        libc::SYS_readlink,
         libc::SYS_creat,
         libc::SYS_fork,
         libc::SYS_vfork,
@@ -288,6 +330,13 @@ mod tests {
             // The kernel would miss a name, which is another error.
             for number in [libc::SYS_lsetxattr, libc::SYS_lremovexattr].into_iter().chain(UNNAMED) {
                 assert_eq!(call(number, [0, 0, 0]), Some(libc::EPERM), "the system call {number} changes files");
+            }
+            assert_eq!(call(libc::SYS_getpid | i64::from(X32), [0, 0, 0]), Some(libc::EPERM), "x32 has calls");
+            for number in [libc::SYS_setpriority, libc::SYS_sched_setaffinity, libc::SYS_ioprio_set] {
+                assert_eq!(call(number, [0, 0, 0]), Some(libc::EPERM), "the system call {number} is made");
+            }
+            for number in [libc::SYS_readlinkat, libc::SYS_statfs, libc::SYS_getxattr, libc::SYS_faccessat] {
+                assert_eq!(call(number, [0, 0, 0]), Some(libc::EPERM), "the system call {number} asks about files");
             }
             let owner = std::os::unix::fs::lchown("/nvisy-none", None, None);
             assert!(owner.is_err_and(|error| error.raw_os_error() == Some(libc::EPERM)), "an owner may be changed");
