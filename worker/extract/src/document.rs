@@ -115,21 +115,24 @@ impl Element {
     }
 }
 
-/// Bytes of the first record with its line end. A quotation mark that is never closed quotes nothing.
+/// Bytes of the first record with its line end. A quotation mark quotes nothing if it is never closed, or within a field (`5" pipe`).
 pub(crate) fn record_bytes(text: &str, is_quoted: bool) -> usize {
     let first_line = || text.find('\n').map_or(text.len(), |place| place + 1);
     if !is_quoted {
         return first_line();
     }
-    let mut in_quotes = false;
+    // Whether a mark would begin a field here, or stand for a letter of the field that a mark has just closed.
+    let (mut in_quotes, mut is_at_start, mut has_closed) = (false, true, false);
     for (place, byte) in text.bytes().enumerate() {
         match byte {
-            b'"' => in_quotes = !in_quotes,
+            b'"' if in_quotes => (in_quotes, has_closed) = (false, true),
+            b'"' if is_at_start || has_closed => (in_quotes, has_closed) = (true, false),
             b'\n' if !in_quotes => return place + 1,
             // A record of so many bytes has a stray quotation mark.
             _ if place > MAX_RECORD_BYTES => return first_line(),
-            _ => {}
+            _ => has_closed = false,
         }
+        is_at_start = matches!(byte, b',' | b';' | b'\t' | b'|') || (is_at_start && byte == b' ');
     }
     if in_quotes { first_line() } else { text.len() }
 }

@@ -74,6 +74,11 @@ mod tests {
         assert_eq!(described("1;2\n3;4"), Some((Some(0), owned(&["1;2", "3;4"]))));
         // A quotation mark that is never closed quotes nothing.
         assert_eq!(described("a,b\n5\",c\nd,e\n"), Some((Some(3), owned(&["a,b", "5\",c", "d,e"]))));
+        // Within a field it is a letter; two in a quoted field are one.
+        let lengths = "size,kind\n5\" pipe,x\n6\" pipe,y\n";
+        assert_eq!(described(lengths), Some((Some(9), owned(&["size,kind", "5\" pipe,x", "6\" pipe,y"]))));
+        let doubled = "a,b\n\"x \"\"\ny\"\"\",c\n\"\",\"d\ne\"\n";
+        assert_eq!(described(doubled), Some((Some(3), owned(&["a,b", "\"x \"\"\ny\"\"\",c", "\"\",\"d\ne\""]))));
         assert_eq!(described(" \n"), None);
     }
 
