@@ -211,6 +211,40 @@ async fn files_above_size_and_page_limits_are_too_large() {
 }
 
 #[tokio::test]
+async fn page_that_a_pdf_names_twice_is_not_missing() {
+    let content = "BT /F 12 Tf 72 700 Td (Slack water) Tj ET";
+    let objects = |count: usize| {
+        [
+            "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+            format!("<< /Type /Pages /Count {count} /Kids [5 0 R 5 0 R] >>"),
+            "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
+            "<< /Title (Twice) >>".to_owned(),
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 6 0 R /Resources << /Font << /F 3 0 R >> >> >>"
+                .to_owned(),
+            format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
+        ]
+    };
+    assert_eq!(document("a.pdf", &files::pdf_of(&objects(2))).await.text, "Slack water");
+    assert_eq!(failure("a.pdf", &files::pdf_of(&objects(3))).await, FileErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn page_with_more_letters_than_are_kept_is_too_large() {
+    let line = format!("({}) Tj 0 -0.6 Td ", "a".repeat(1_000));
+    let content = format!("BT /F 0.5 Tf 20 780 Td {}ET", line.repeat(1_001));
+    let objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        "<< /Type /Pages /Count 1 /Kids [5 0 R] >>".to_owned(),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
+        "<< /Title (Letters) >>".to_owned(),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 6 0 R /Resources << /Font << /F 3 0 R >> >> >>"
+            .to_owned(),
+        format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
+    ];
+    assert_eq!(failure("a.pdf", &files::pdf_of(&objects)).await, FileErrorKind::TooLarge);
+}
+
+#[tokio::test]
 async fn deep_nesting_does_not_overflow_the_stack() {
     let html = format!("{}deep{}", "<div>".repeat(100_000), "</div>".repeat(100_000));
     assert_eq!(document("a.html", html.as_bytes()).await.text, "deep");

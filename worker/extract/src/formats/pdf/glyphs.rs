@@ -42,6 +42,8 @@ pub(super) struct PageText {
     pub(super) notes: Vec<String>,
     /// Glyphs of which the file does not say what they are.
     pub(super) lost: usize,
+    /// Whether there are more glyphs than are kept.
+    pub(super) is_cut: bool,
     /// Glyphs that are not shown: the text of a scan that was recognised before.
     pub(super) hidden: usize,
     /// Whether the page shows a letter or a picture.
@@ -140,6 +142,7 @@ impl<'a> Device<'a> for Collector<'_, '_> {
         let bitmap_letters = self.bitmap_letters(run);
         for glyph in run.glyphs() {
             if self.text.glyphs.len() >= self.max_glyphs {
+                self.text.is_cut = true;
                 return;
             }
             let transform = props.transform * glyph.transform();

@@ -12,12 +12,13 @@ mod line_numbers;
 mod lines;
 mod marks;
 mod outline;
+mod page_tree;
 mod raster;
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{self, AssertUnwindSafe};
 
-use hayro_interpret::hayro_syntax::object::{Array, Dict, Name, Stream};
+use hayro_interpret::hayro_syntax::object::{Array, Name, Stream};
 use hayro_interpret::hayro_syntax::page::Page;
 use hayro_interpret::hayro_syntax::{LoadPdfError, Pdf};
 use hayro_interpret::{Context, InterpreterCache, InterpreterSettings, interpret_page};
@@ -63,7 +64,7 @@ pub(super) fn read(
     if count > limits.max_pages {
         builder.skip(too_many_pages())?;
     }
-    if is_cut_short || declared_pages(&pdf).is_some_and(|declared| declared > pages.len()) {
+    if is_cut_short || page_tree::is_incomplete(&pdf, pages.len()) {
         let cut_short = "The PDF is cut short or damaged: pages are missing.";
         builder.skip(FileError::new(FileErrorKind::Corrupt, cut_short))?;
     }
@@ -103,6 +104,10 @@ pub(super) fn read(
                 PageText { has_marks: true, ..PageText::default() }
             }
         };
+        if text.is_cut {
+            let detail = "A page of the PDF has more letters than one page may have.";
+            builder.skip(FileError::new(FileErrorKind::TooLarge, detail))?;
+        }
         let (width, height) = page.render_dimensions();
         let is_readable = text.glyphs.len() >= MIN_GLYPHS && text.glyphs.len() >= text.lost;
         let is_recognized = text.has_marks && ocr.is_ready() && (ocr.is_always() || !is_readable || may_be_scan(&text));
@@ -184,13 +189,6 @@ fn load(bytes: Vec<u8>) -> Result<Pdf, FileError> {
 fn is_cut_short(bytes: &[u8]) -> bool {
     let tail = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
     !tail.windows(5).any(|window| window == b"%%EOF") && !tail.windows(9).any(|window| window == b"startxref")
-}
-
-/// The number of pages that the file says it has.
-fn declared_pages(pdf: &Pdf) -> Option<usize> {
-    let root = pdf.xref().get::<Dict<'_>>(pdf.xref().root_id())?;
-    let count = root.get::<Dict<'_>>(b"Pages")?.get::<i32>(b"Count")?;
-    usize::try_from(count).ok()
 }
 
 /// Whether a part of the page's content cannot be unpacked. Half a page indexed as a whole one would be worse than an error.
