@@ -34,12 +34,13 @@ pub(super) fn each(
     if archive.file_names_raw().filter(|name| !name.ends_with(b"/")).count() > max_members {
         return Err(Stop::too_many());
     }
-    for index in 0..archive.len() {
-        let name = archive.file_names_raw().nth(index).map(|name| String::from_utf8_lossy(name).into_owned());
+    // Taken once: the library finds a name by its number in as many steps.
+    let names: Vec<Vec<u8>> = archive.file_names_raw().map(<[u8]>::to_vec).collect();
+    for (index, name) in names.iter().enumerate() {
         let outcome = entry(&mut archive, index, budgets, member);
         match outcome.map_err(|error| fault(error, budgets)) {
             Ok(done) => done?,
-            Err(stop) => member(Err(stop.member_fault()?), &name.unwrap_or_default())?,
+            Err(stop) => member(Err(stop.member_fault()?), &String::from_utf8_lossy(name))?,
         }
     }
     Ok(true)
