@@ -2,6 +2,8 @@
 
 use std::io::Cursor;
 
+use image::{DynamicImage, GrayImage, RgbImage, RgbaImage};
+
 use super::builder::DocumentBuilder;
 use super::failures::too_many_pages;
 use super::pdf;
@@ -83,25 +85,21 @@ fn frame(decoder: &mut tiff::decoder::Decoder<Cursor<&[u8]>>) -> Option<Picture>
     let (width, height) = decoder.dimensions().ok()?;
     let color = decoder.colortype().ok()?;
     let tiff::decoder::DecodingResult::U8(data) = decoder.read_image().ok()? else { return None };
-    let (width, height) = (width as usize, height as usize);
-    let channels = match color {
+    let image = match color {
         tiff::ColorType::Gray(1) => {
-            let row = width.div_ceil(8);
+            let (columns, rows) = (width as usize, height as usize);
+            let row = columns.div_ceil(8);
             let bit = |place: usize| {
-                data.get(place / width * row + place % width / 8).copied().unwrap_or(255) >> (7 - place % width % 8) & 1
+                let byte = data.get(place / columns * row + place % columns / 8).copied().unwrap_or(255);
+                (byte >> (7 - place % columns % 8) & 1) * 255
             };
-            let points = (0..width * height).flat_map(|place| [bit(place) * 255; 3]).collect();
-            return Some(Picture { width, height, points });
+            let points = (0..columns * rows).map(bit).collect();
+            GrayImage::from_raw(width, height, points).map(DynamicImage::ImageLuma8)
         }
-        tiff::ColorType::Gray(8) => 1,
-        tiff::ColorType::RGB(8) => 3,
-        tiff::ColorType::RGBA(8) => 4,
-        _ => return None,
+        tiff::ColorType::Gray(8) => GrayImage::from_raw(width, height, data).map(DynamicImage::ImageLuma8),
+        tiff::ColorType::RGB(8) => RgbImage::from_raw(width, height, data).map(DynamicImage::ImageRgb8),
+        tiff::ColorType::RGBA(8) => RgbaImage::from_raw(width, height, data).map(DynamicImage::ImageRgba8),
+        _ => None,
     };
-    let points = data.chunks_exact(channels).take(width * height).flat_map(|point| match channels {
-        1 => [point[0]; 3],
-        _ => [point[0], point[1], point[2]],
-    });
-    let points: Vec<u8> = points.collect();
-    (points.len() == width * height * 3).then_some(Picture { width, height, points })
+    image.map(Picture::from_image)
 }

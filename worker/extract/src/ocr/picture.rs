@@ -11,6 +11,9 @@ const MAX_BYTES: u64 = 400 << 20;
 /// Most points of a picture.
 const MAX_POINTS: u64 = 120_000_000;
 
+/// Points above which the sides of a picture are halved: letters of a page of paper are large enough for recognition in a quarter.
+const KEPT_POINTS: u64 = 25_000_000;
+
 /// A picture.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Picture {
@@ -34,7 +37,7 @@ impl Picture {
             return Err(FileError::new(FileErrorKind::TooLarge, "The picture has more points than one file may have."));
         }
         let orientation = decoder.orientation().ok();
-        let mut image = DynamicImage::from_decoder(decoder).map_err(file_error)?;
+        let mut image = reduced(DynamicImage::from_decoder(decoder).map_err(file_error)?);
         if let Some(orientation) = orientation {
             image.apply_orientation(orientation);
         }
@@ -46,8 +49,9 @@ impl Picture {
         u64::from(width) * u64::from(height) > MAX_POINTS
     }
 
-    /// Transparent points become white.
+    /// Transparent points become white. A large picture becomes smaller.
     pub(crate) fn from_image(image: DynamicImage) -> Self {
+        let image = reduced(image);
         let (width, height) = (image.width() as usize, image.height() as usize);
         let points = if image.color().has_alpha() {
             let rgba = image.into_rgba8().into_raw();
@@ -65,19 +69,23 @@ impl Picture {
 
     /// The picture turned by 90 degrees clockwise, so many times.
     pub(crate) fn turned(&self, times: usize) -> Self {
-        let mut turned = self.clone();
-        for _ in 0..times % 4 {
-            let (width, height) = (turned.height, turned.width);
-            let mut points = Vec::with_capacity(turned.points.len());
-            for y in 0..height {
-                for x in 0..width {
-                    let from = ((turned.height - 1 - x) * turned.width + y) * 3;
-                    points.extend_from_slice(&turned.points[from..from + 3]);
-                }
+        let times = times % 4;
+        let (width, height) =
+            if times.is_multiple_of(2) { (self.width, self.height) } else { (self.height, self.width) };
+        let mut points = Vec::with_capacity(self.points.len());
+        for y in 0..height {
+            for x in 0..width {
+                let (from_x, from_y) = match times {
+                    0 => (x, y),
+                    1 => (y, self.height - 1 - x),
+                    2 => (self.width - 1 - x, self.height - 1 - y),
+                    _ => (self.width - 1 - y, x),
+                };
+                let from = (from_y * self.width + from_x) * 3;
+                points.extend_from_slice(&self.points[from..from + 3]);
             }
-            turned = Self { width, height, points };
         }
-        turned
+        Self { width, height, points }
     }
 
     /// A part of the picture in another size, by means of areas or between points.
@@ -142,6 +150,15 @@ impl Picture {
     }
 }
 
+/// A picture of not more points than are kept. Smaller ones stay as they are.
+fn reduced(mut image: DynamicImage) -> DynamicImage {
+    while u64::from(image.width()) * u64::from(image.height()) > KEPT_POINTS {
+        // By halves each point is the mean of four.
+        image = image.thumbnail_exact((image.width() / 2).max(1), (image.height() / 2).max(1));
+    }
+    image
+}
+
 pub(crate) fn file_error(error: image::ImageError) -> FileError {
     match error {
         image::ImageError::Limits(_) => {
@@ -159,12 +176,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sides_of_a_large_picture_are_halved() {
+        let image = |width, height| DynamicImage::ImageLuma8(image::GrayImage::new(width, height));
+        for (width, height, expected) in [(8_001, 4_000, (4_000, 2_000)), (5_000, 5_000, (5_000, 5_000))] {
+            let picture = Picture::from_image(image(width, height));
+            assert_eq!((picture.width, picture.height), expected);
+            assert_eq!(picture.points.len(), picture.width * picture.height * 3);
+        }
+    }
+
+    #[test]
     fn picture_is_turned_and_scaled() {
         let picture = Picture { width: 2, height: 1, points: vec![0, 0, 0, 255, 255, 255] };
         let turned = picture.turned(1);
         assert_eq!((turned.width, turned.height, turned.points[0], turned.points[3]), (1, 2, 0, 255));
         assert_eq!(picture.turned(2).points[0], 255);
         assert_eq!(picture.turned(4).points, picture.points);
+        let points: Vec<u8> = (0..18).collect();
+        let picture = Picture { width: 3, height: 2, points };
+        let [once, twice, thrice] = [1, 2, 3].map(|times| picture.turned(times));
+        assert_eq!(once.turned(1).points, twice.points);
+        assert_eq!(twice.turned(1).points, thrice.points);
+        assert_eq!((thrice.width, thrice.height, &thrice.points[..3]), (2, 3, &[6, 7, 8][..]));
+        assert_eq!(thrice.turned(1).points, picture.points);
         assert_eq!(picture.scaled(0.0, 0.0, 2.0, 1.0, 1, 1), [127.5; 3]);
     }
 }
