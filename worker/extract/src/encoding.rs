@@ -25,6 +25,7 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, FileError> {
 
 /// As [`decode`], with an encoding that is declared outside of the text.
 pub(crate) fn decode_declared(bytes: Vec<u8>, declared: Option<&'static Encoding>) -> Result<String, FileError> {
+    let is_marked = has_wide_mark(&bytes);
     let text = match wide(&bytes) {
         Some(text) => text,
         None => match String::from_utf8(bytes) {
@@ -35,12 +36,31 @@ pub(crate) fn decode_declared(bytes: Vec<u8>, declared: Option<&'static Encoding
             }
         },
     };
+    if is_marked && !is_readable(&text) {
+        return Err(turns_binary());
+    }
     without_controls(text)
+}
+
+/// Whether bytes begin with the mark of UTF-16.
+pub(crate) fn has_wide_mark(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF])
+}
+
+/// Whether bytes with the mark of UTF-16 are text in it.
+pub(crate) fn is_marked_text(bytes: &[u8]) -> bool {
+    Encoding::for_bom(bytes).is_some_and(|(encoding, _)| is_readable(&encoding.decode_with_bom_removal(bytes).0))
+}
+
+/// Whether nearly all characters are some. Any two bytes are a unit of UTF-16, but an eighth of the units are none or private ones.
+fn is_readable(text: &str) -> bool {
+    let is_bad = |c: &char| matches!(c, '\u{FFFD}'..='\u{FFFF}' | '\u{E000}'..='\u{F8FF}');
+    text.chars().filter(is_bad).count() <= 2 + text.chars().count() / 50
 }
 
 /// The bytes before binary content begins; all if it does not.
 pub(crate) fn text_bytes(bytes: &[u8]) -> usize {
-    let is_wide = bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) || wide(bytes).is_some();
+    let is_wide = has_wide_mark(bytes) || wide(bytes).is_some();
     if is_wide || is_ebcdic(&bytes[..bytes.len().min(DETECTION_BYTES)]) || is_iso_2022_kr(bytes) {
         return bytes.len();
     }
@@ -333,6 +353,22 @@ mod tests {
         for junk in [&late, &b"\x01\x02\x03\x04 abc"[..]] {
             assert_eq!(decode(junk.to_vec()).expect_err("not text").kind, FileErrorKind::Corrupt);
         }
+    }
+
+    #[test]
+    fn binary_content_with_the_mark_of_utf_16_is_corrupt() {
+        let mut state = 1_u32;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // The upper bytes are the random ones; none is 0, which would be found as a control character.
+            (state >> 24) as u8 | 1
+        });
+        let binary: Vec<u8> = [0xFF, 0xFE].into_iter().chain(noise.take(4_000)).collect();
+        assert_eq!(decode(binary).expect_err("not text").kind, FileErrorKind::Corrupt);
+        let words = "水道料金は、来月から値上げされます。𠮷";
+        let marked = || [0xFF, 0xFE].into_iter().chain(words.encode_utf16().flat_map(u16::to_le_bytes));
+        assert!(is_marked_text(&marked().collect::<Vec<u8>>()));
+        assert_eq!(text(&marked().collect::<Vec<u8>>()), words);
     }
 
     #[test]

@@ -362,8 +362,8 @@ fn by_declared(declared: &str) -> Option<MediaType> {
 /// Text in a common encoding has hardly any control characters (UTF-16 is recognised before); of compressed or compiled bytes one in
 /// ten is a control character.
 fn looks_binary(head: &[u8]) -> bool {
-    if head.starts_with(&[0xFF, 0xFE]) || head.starts_with(&[0xFE, 0xFF]) {
-        return false;
+    if encoding::has_wide_mark(head) {
+        return !encoding::is_marked_text(head);
     }
     let odd = head.iter().filter(|&&b| is_odd_control(char::from(b))).count();
     // A slip of a program or a keyboard makes no text binary.
