@@ -6,13 +6,16 @@ use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
 use super::builder::{DocumentBuilder, build};
+use super::html_main::MainPart;
 use super::html_tags::{
-    HiddenElement, attribute, heading_level, is_aside, is_block, is_hidden, is_invisible, is_void, text_mode,
+    HiddenElement, attribute, begins_quoted_mail, heading_level, is_aside, is_block, is_hidden, is_invisible, is_void,
+    text_mode,
 };
 use super::rows::TableRows;
 use crate::{Document, ElementKind, ExtractLimits, FileError};
 
-/// Reads a page's visible text: headings, paragraphs, list items, tables, preformatted text. Navigation stands beside the body.
+/// Reads a page's visible text: headings, paragraphs, list items, tables, preformatted text. Navigation and what is outside of the
+/// main part stand beside the body.
 pub(super) fn read(page: &str, limits: &ExtractLimits) -> Result<Document, FileError> {
     build(limits, |builder| read_into(page, builder))
 }
@@ -22,7 +25,8 @@ pub(super) fn read_into(page: &str, builder: &mut DocumentBuilder) -> Result<(),
     let head = page[..page.floor_char_boundary(1024)].trim_start_matches('\u{FEFF}').trim_start();
     // In XML any tag can close itself.
     let is_xml = head.starts_with("<?xml") || head.contains("http://www.w3.org/1999/xhtml");
-    let walk = Walk::new(std::mem::take(builder), is_xml);
+    let mut walk = Walk::new(std::mem::take(builder), is_xml);
+    walk.main = MainPart::of(page);
     let input = BufferQueue::default();
     input.push_back(StrTendril::from(page));
     let tokenizer = Tokenizer::new(Sink(RefCell::new(walk)), TokenizerOpts::default());
@@ -34,6 +38,7 @@ pub(super) fn read_into(page: &str, builder: &mut DocumentBuilder) -> Result<(),
     walk.flush();
     if walk.error.is_none() {
         walk.end_aside();
+        walk.end_outside();
     }
     walk.builder.title(&walk.title);
     *builder = walk.builder;
@@ -76,6 +81,11 @@ struct Walk {
     aside: Option<(String, usize)>,
     /// The text of the passage beside the body.
     beside: String,
+    main: MainPart,
+    /// Whether the main part has content.
+    has_main_content: bool,
+    /// The blocks outside of the main part.
+    outside: Vec<String>,
     /// Open articles and main parts: a foot in them belongs to them.
     articles: usize,
     /// The open reading of a word in another script.
@@ -107,6 +117,9 @@ impl Walk {
             is_xml,
             aside: None,
             beside: String::new(),
+            main: MainPart::default(),
+            has_main_content: false,
+            outside: Vec::new(),
             articles: 0,
             reading: None,
             formula: Vec::new(),
@@ -166,6 +179,10 @@ impl Walk {
         if is_invisible(tag) {
             return;
         }
+        if self.main.is_begin(tag) {
+            self.flush();
+        }
+        self.main.begin(tag);
         self.start_aside(tag);
         self.start_formula(tag);
         match name {
@@ -276,6 +293,7 @@ impl Walk {
             }
             _ => {}
         }
+        self.main.end(name);
         if let Some((aside, depth)) = &mut self.aside
             && aside == name
         {
@@ -292,10 +310,19 @@ impl Walk {
             *depth += usize::from(**aside == *tag.name && !tag.self_closing);
             return;
         }
-        if !tag.self_closing && is_aside(tag, self.articles > 0) && self.table.is_none() {
-            self.flush();
-            self.aside = Some((tag.name.to_string(), 1));
+        if tag.self_closing || self.table.is_some() {
+            return;
         }
+        // No tag has the empty name, which therefore ends with the page.
+        let name = if begins_quoted_mail(tag) {
+            String::new()
+        } else if is_aside(tag, self.articles > 0 || self.main.is_open()) {
+            tag.name.to_string()
+        } else {
+            return;
+        };
+        self.flush();
+        self.aside = Some((name, 1));
     }
 
     fn end_aside(&mut self) {
@@ -308,6 +335,19 @@ impl Walk {
         if self.error.is_none() {
             self.error = self.builder.aside(&text).err();
         }
+    }
+
+    /// Adds what is outside of the main part: beside the body, or as the body if the main part is empty.
+    fn end_outside(&mut self) {
+        let blocks = std::mem::take(&mut self.outside);
+        if self.error.is_some() {
+            return;
+        }
+        let added = match self.has_main_content {
+            true => self.builder.aside(&blocks.join("\n")),
+            false => blocks.iter().try_for_each(|block| self.builder.push(ElementKind::Paragraph, block)),
+        };
+        self.error = added.err();
     }
 
     fn end_reading(&mut self) {
@@ -381,9 +421,10 @@ impl Walk {
         }
         self.end_cell();
         if let Some((mut rows, _)) = self.table.take() {
-            if self.aside.is_some() {
+            if self.aside.is_some() || self.main.is_outside() {
                 self.push(ElementKind::Table, &rows.text());
             } else if self.error.is_none() {
+                self.has_main_content = true;
                 self.error = self.builder.table(&mut rows).err();
             }
         }
@@ -416,6 +457,11 @@ impl Walk {
             self.beside.push('\n');
             return;
         }
+        if self.main.is_outside() {
+            self.outside.push(text.trim().to_owned());
+            return;
+        }
+        self.has_main_content = true;
         if self.error.is_none() {
             self.error = self.builder.push(kind, text).err();
         }

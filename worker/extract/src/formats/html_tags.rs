@@ -106,23 +106,64 @@ pub(super) fn is_invisible(tag: &Tag) -> bool {
     })
 }
 
+/// Classes of quoted mails and signatures.
+const QUOTATIONS: [&str; 8] = [
+    "gmail_quote",
+    "gmail_signature",
+    "moz-cite-prefix",
+    "moz-signature",
+    "yahoo_quoted",
+    "protonmail_quote",
+    "tutanota_quote",
+    "ms-outlook-mobile-reference-message",
+];
+
+/// Classes and identifiers of what stands beside the content of a page.
+const BESIDE: [&str; 9] = [
+    "menu",
+    "navbar",
+    "sidebar",
+    "breadcrumb",
+    "breadcrumbs",
+    "cookie-banner",
+    "cookie-bar",
+    "cookie-consent",
+    "cookie-notice",
+];
+
 /// Whether the element stands beside the body: navigation, the foot of a page, a quoted mail or a signature.
 pub(super) fn is_aside(tag: &Tag, in_article: bool) -> bool {
     let role = attribute(tag, "role").unwrap_or_default();
-    let class = attribute(tag, "class").unwrap_or_default();
+    let id = attribute(tag, "id").unwrap_or_default();
+    let mut classes = attribute(tag, "class").unwrap_or_default().split_whitespace();
     match &*tag.name {
-        "nav" => true,
+        "nav" | "aside" => true,
         "footer" => !in_article,
-        "blockquote" => attribute(tag, "type") == Some("cite") || class.contains("gmail_quote"),
-        "div"
-            if class
-                .split_whitespace()
-                .any(|class| matches!(class, "gmail_quote" | "gmail_signature" | "moz-signature")) =>
-        {
-            true
+        "blockquote" if attribute(tag, "type") == Some("cite") => true,
+        _ if id == "OLK_SRC_BODY_SECTION" => true,
+        "div" | "blockquote" | "section" | "ul" | "ol" => {
+            has_role_beside(role)
+                || classes.any(|class| QUOTATIONS.contains(&class) || (!in_article && BESIDE.contains(&class)))
+                || (!in_article && BESIDE.contains(&id))
         }
-        _ => matches!(role, "navigation" | "contentinfo" | "search" | "menu" | "menubar"),
+        _ => has_role_beside(role),
     }
+}
+
+fn has_role_beside(role: &str) -> bool {
+    matches!(role, "navigation" | "contentinfo" | "search" | "menu" | "menubar" | "banner" | "complementary")
+}
+
+/// Whether the element is the head of a quoted mail of Outlook, which goes on to the end of the page.
+pub(super) fn begins_quoted_mail(tag: &Tag) -> bool {
+    if &*tag.name != "div" {
+        return false;
+    }
+    let style: String = attribute(tag, "style").unwrap_or_default().to_ascii_lowercase().split_whitespace().collect();
+    attribute(tag, "id") == Some("divRplyFwdMsg")
+        || ["border-top:solid#e1e1e11.0pt;padding:3.0pt", "border-top:solid#b5c4df1.0pt;padding:3.0pt"]
+            .iter()
+            .any(|head| style.contains(head))
 }
 
 /// Elements whose end tag may be left out.

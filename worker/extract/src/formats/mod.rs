@@ -21,6 +21,7 @@ mod epub;
 mod escapes;
 mod failures;
 mod html;
+mod html_main;
 mod html_tags;
 mod input;
 mod mail;

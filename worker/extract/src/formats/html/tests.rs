@@ -109,3 +109,49 @@ fn readings_and_formulas_are_distinguished() {
 fn unclosed_table_is_kept() {
     assert_eq!(pieces(&document("<table><tr><td>x")), [(ElementKind::Table, "x")]);
 }
+
+/// The body of a page, and the texts beside it.
+fn parts(page: &str) -> (String, Vec<String>) {
+    let document = document(page);
+    let (beside, body): (Vec<_>, Vec<_>) =
+        pieces(&document).into_iter().partition(|(kind, _)| *kind == ElementKind::Aside);
+    let body: Vec<&str> = body.into_iter().map(|(_, text)| text).collect();
+    (body.join(" / "), beside.into_iter().map(|(_, text)| text.to_owned()).collect())
+}
+
+#[test]
+fn content_outside_of_the_main_part_stands_beside_it() {
+    for page in [
+        "<header><h1>Shop</h1></header><main><h2>Tides</h2><p>High water</p></main><div>Imprint</div>",
+        "<header><h1>Shop</h1></header><div role='main'><h2>Tides</h2><div>High water</div></div><div>Imprint</div>",
+        "<header><h1>Shop</h1></header><article><h2>Tides</h2><p>High water</p></article><div>Imprint</div>",
+    ] {
+        assert_eq!(parts(page), ("Tides / High water".to_owned(), vec!["Shop\nImprint".to_owned()]), "{page}");
+    }
+    let two = "<article><p>One</p></article><article><p>Two</p></article><p>Three";
+    assert_eq!(parts(two).0, "One / Two / Three", "no article is the main part");
+    let empty = "<main><div id=app></div></main><h1>Shop</h1><p>High water at noon";
+    assert_eq!(parts(empty).0, "Shop / High water at noon", "the main part is filled by a program");
+}
+
+#[test]
+fn menus_sidebars_and_banners_stand_beside_the_body() {
+    let page = "<div class='page-head navbar'>Home</div><aside>Related</aside><div role=banner>Sale</div>\
+                <div id=sidebar>Archive</div><p>Text<div class='cookie-notice'>We bake</div>";
+    let beside = ["Home", "Related", "Sale", "Archive", "We bake"].map(str::to_owned).to_vec();
+    assert_eq!(parts(page), ("Text".to_owned(), beside));
+}
+
+#[test]
+fn quoted_mails_stand_beside_the_body() {
+    for page in [
+        "<p>Yes</p><div id='divRplyFwdMsg'>From: Ada</div><p>Shall we?",
+        "<p>Yes</p><div><div style='border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0cm 0cm 0cm'>\
+         <p>From: Ada</div></div><p>Shall we?",
+        "<p>Yes</p><span id='OLK_SRC_BODY_SECTION'><div>From: Ada</div><p>Shall we?</span>",
+        "<p>Yes</p><div class='yahoo_quoted'><div>From: Ada</div><p>Shall we?</div>",
+        "<p>Yes</p><blockquote class='protonmail_quote'><p>From: Ada<p>Shall we?</blockquote>",
+    ] {
+        assert_eq!(parts(page), ("Yes".to_owned(), vec!["From: Ada\nShall we?".to_owned()]), "{page}");
+    }
+}
