@@ -197,8 +197,8 @@ fn lost_body(builder: &mut DocumentBuilder, message: &Message<'_>) -> Result<(),
 pub(super) fn plain(builder: &mut DocumentBuilder, text: &str) -> Result<(), FileError> {
     let mut paragraph = String::new();
     let mut quoted = String::new();
-    let mut lines = text.lines().peekable();
-    let mut is_signature = false;
+    let mut lines = text.lines();
+    let (mut is_signature, mut is_rest) = (false, false);
     let flush = |builder: &mut DocumentBuilder, paragraph: &mut String, is_aside: bool| {
         let text = std::mem::take(paragraph);
         match is_aside {
@@ -208,16 +208,21 @@ pub(super) fn plain(builder: &mut DocumentBuilder, text: &str) -> Result<(), Fil
     };
     while let Some(line) = lines.next() {
         let is_quoted = line.starts_with('>');
-        // The line that introduces a quotation.
-        let introduces = !is_quoted
-            && line.trim_end().ends_with(':')
-            && lines.peek().is_some_and(|next| next.starts_with('>') || next.trim().is_empty())
-            && lines.clone().find(|line| !line.trim().is_empty()).is_some_and(|next| next.starts_with('>'));
+        let is_first_of_two = || paragraph.is_empty() && begins_introduction(line, lines.clone());
+        let introduces = !is_quoted && (introduces(line, lines.clone()) || is_first_of_two());
+        // A mail that is quoted without marks goes on to the end.
+        is_rest = is_rest || begins_quoted_mail(line, lines.clone());
         if line.trim_end() == "--" {
             flush(builder, &mut paragraph, is_signature)?;
             is_signature = true;
         }
-        if !is_quoted && !quoted.is_empty() {
+        if is_rest {
+            flush(builder, &mut paragraph, is_signature)?;
+            quoted.push_str(line);
+            quoted.push('\n');
+            continue;
+        }
+        if !is_quoted && !introduces && !quoted.is_empty() {
             flush(builder, &mut quoted, true)?;
         }
         if is_quoted || introduces {
@@ -233,6 +238,36 @@ pub(super) fn plain(builder: &mut DocumentBuilder, text: &str) -> Result<(), Fil
     }
     flush(builder, &mut quoted, true)?;
     flush(builder, &mut paragraph, is_signature)
+}
+
+/// Whether a line introduces the quotation that follows it, perhaps after blank lines.
+fn introduces<'a>(line: &str, mut next: impl Iterator<Item = &'a str>) -> bool {
+    line.trim_end().ends_with(':')
+        && next.find(|line| !line.trim().is_empty()).is_some_and(|next| next.starts_with('>'))
+}
+
+/// Whether a line is the first of two that introduce a quotation: it has a date.
+fn begins_introduction<'a>(line: &str, mut next: impl Iterator<Item = &'a str>) -> bool {
+    let has_date = line.split(|c: char| !c.is_ascii_digit()).any(|number| matches!(number.len(), 2 | 4));
+    has_date && next.next().is_some_and(|second| !second.starts_with('>') && introduces(second, next))
+}
+
+/// Whether a line separates a mail from the one that it replies to, as Outlook does: two fields of that one follow.
+fn begins_quoted_mail<'a>(line: &str, next: impl Iterator<Item = &'a str>) -> bool {
+    let line = line.trim();
+    let is_named = line.starts_with("-----")
+        && line.ends_with("-----")
+        && line.contains(char::is_alphabetic)
+        // Marks of signed and encrypted texts.
+        && !line.starts_with("-----BEGIN")
+        && !line.starts_with("-----END");
+    let is_rule = line.len() >= 20 && line.bytes().all(|byte| byte == b'_');
+    let is_field = |line: &str| {
+        line.split_once(':')
+            .is_some_and(|(name, value)| (2..=12).contains(&name.len()) && value.starts_with([' ', '\t']))
+    };
+    (is_named || is_rule)
+        && next.skip_while(|line| line.trim().is_empty()).take(2).filter(|line| is_field(line)).count() == 2
 }
 
 #[cfg(test)]
@@ -254,6 +289,37 @@ mod tests {
         assert_eq!(pieces[2], (ElementKind::Paragraph, "Hello there,\nsee below."));
         assert_eq!(pieces[3], (ElementKind::Aside, "On Friday, A wrote:\nIs it slack?\nYes."));
         assert_eq!(pieces[4..], [(ElementKind::Paragraph, "Bye"), (ElementKind::Aside, "--\nJ")]);
+    }
+
+    #[test]
+    fn quotations_without_marks_and_of_two_lines_stand_apart() {
+        let pieces = |text: &str| {
+            let document = build(&ExtractLimits::default(), |builder| plain(builder, text)).expect("a text");
+            let piece = |e: &crate::Element| (e.kind, document.text[e.start..e.end].to_owned());
+            document.elements.iter().map(piece).collect::<Vec<_>>()
+        };
+        let of = |body: &str, aside: &str| {
+            vec![(ElementKind::Paragraph, body.to_owned()), (ElementKind::Aside, aside.to_owned())]
+        };
+        assert_eq!(
+            pieces("Yes.\n\n-----Original Message-----\nFrom: Ada\nSent: today\n\nShall we?\n"),
+            of("Yes.", "-----Original Message-----\nFrom: Ada\nSent: today\n\nShall we?")
+        );
+        let rule = "_".repeat(32);
+        assert_eq!(
+            pieces(&format!("Yes.\n{rule}\nVon: Ada\nAn: Bo\n\nOb?")),
+            of("Yes.", &format!("{rule}\nVon: Ada\nAn: Bo\n\nOb?"))
+        );
+        assert_eq!(
+            pieces("Yes.\n\nOn Sat, 1 Nov 2025 at 10:00,\nAda <ada@example.org> wrote:\n> Shall we?\n"),
+            of("Yes.", "On Sat, 1 Nov 2025 at 10:00,\nAda <ada@example.org> wrote:\nShall we?")
+        );
+        for body in [
+            "One\n\n----------\nNote: Two\nMore: Three",
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\nA: b\n\nOne",
+        ] {
+            assert!(pieces(body).iter().all(|(kind, _)| *kind == ElementKind::Paragraph), "{body}");
+        }
     }
 
     #[test]
