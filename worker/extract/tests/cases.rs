@@ -255,6 +255,17 @@ fn written(content: &[u8]) -> tempfile::NamedTempFile {
 }
 
 #[test]
+fn csv_with_a_stray_nul_behind_the_first_bytes_is_one_table_without_it() {
+    let rows: String = (0..3_000).map(|row| format!("{row},heron {row}\n")).collect();
+    let csv = format!("id,name\n{rows}3001,\0\n");
+    let document = read_as("a.csv", written(csv.as_bytes()).path(), &OcrSettings::default()).expect("a table");
+    assert_eq!(document.text, csv.replace('\0', ""));
+    let [table] = document.elements.as_slice() else { panic!("{} elements", document.elements.len()) };
+    assert_eq!((table.kind, table.records.map(|records| records.header_bytes)), (ElementKind::Table, Some(7)));
+    assert_eq!(table.records(&document.text).count(), 3_002);
+}
+
+#[test]
 fn books_notebooks_and_rich_text_are_read() {
     let notebook = br##"{"nbformat": 4, "metadata": {"language_info": {"name": "python"}}, "cells": [
         {"cell_type": "markdown", "source": ["# Tides\n", "\n", "Text."]},
