@@ -117,6 +117,14 @@ async fn explanation_names_legs_words_and_reasons_of_each_hit() {
         assert!(timings[step].as_f64() > Some(0.0), "{step} {timings}");
     }
     assert!(found["explanation"]["candidates"].as_u64() >= Some(4));
+    let fusion = &found["explanation"]["fusion"];
+    assert!(fusion["matchedWords"].as_u64() > Some(1) && fusion["coverage"].as_f64() > Some(0.5), "{fusion}");
+    let given = json!({ "query": "seal", "explain": true, "weights": { "text": 0.3, "vector": 0.7 } });
+    let given = searched.search(given).await;
+    let fusion = &given["explanation"]["fusion"];
+    assert_eq!((fusion["textWeight"].as_f64(), fusion["vectorWeight"].as_f64()), (Some(0.3), Some(0.7)), "{fusion}");
+    let by_words = searched.search(json!({ "query": "seal", "mode": "text", "explain": true })).await;
+    assert!(by_words["explanation"]["fusion"].is_null(), "{by_words}");
     let plain = searched.search(json!({ "query": "seal" })).await;
     assert!(plain["explanation"].is_null() && plain["hits"][0]["explanation"].is_null() && plain["recall"].is_null());
 

@@ -91,7 +91,8 @@ impl EvaluationSettings {
             filter,
             limit,
             per_file: Some(1),
-            weights,
+            // Weights that nobody has given are those of each query.
+            weights: (self.fit_weights || self.weights.is_some()).then_some(weights),
             rerank: self.rerank.clone(),
             threshold: self.threshold.unwrap_or_default(),
             recency: self.recency,

@@ -34,7 +34,8 @@ pub struct SearchCommand {
     pub accents: Accents,
     /// A vector of the collections' space, in place of the text's own.
     pub vector: Option<Vec<f32>>,
-    pub weights: Weights,
+    /// How much each leg counts; `None`: as the best hits by words suggest.
+    pub weights: Option<Weights>,
     pub rerank: Option<RerankCommand>,
     pub threshold: Threshold,
     pub recency: Option<Recency>,

@@ -4,6 +4,7 @@ use nvisy_lexical::query::Query;
 
 use super::{
     fusion::{self, Candidate},
+    leg_weights::LegWeights,
     model::Thresholds,
     neighbours, phrases,
     query::{Rerank, SearchMode, SearchQuery, SpaceVector},
@@ -46,6 +47,8 @@ pub(super) struct Legs<'a> {
     pub(super) thresholds: Thresholds,
     pub(super) scope: Scope,
     pub(super) found: Found,
+    /// How a hybrid search fuses the legs. Later rounds, whose candidates rank behind, do as the first one.
+    pub(super) leg_weights: Option<LegWeights>,
     /// Whether an index was walked.
     pub(super) has_walked: bool,
 }
@@ -70,7 +73,7 @@ impl<'a> Legs<'a> {
                 scope.find(conn).await?
             }
         };
-        Ok(Self { conn, workspace, query, thresholds, scope, found, has_walked: false })
+        Ok(Self { conn, workspace, query, thresholds, scope, found, leg_weights: None, has_walked: false })
     }
 
     /// The candidates of a round, best first.
@@ -90,7 +93,10 @@ impl<'a> Legs<'a> {
             SearchMode::Text => fusion::by_text(&text, round.offset),
             SearchMode::Vector => by_vector,
             SearchMode::Hybrid => {
-                fusion::hybrid(by_vector, &text, round.offset, query.weights, |document| self.found.is_exact(document))
+                let known = self.leg_weights.filter(|_| round.offset > 0);
+                let fused = known.unwrap_or_else(|| LegWeights::new(query.weights, self.found.word_match(&text)));
+                self.leg_weights = Some(fused);
+                fusion::hybrid(by_vector, &text, round.offset, fused.weights, |document| self.found.is_exact(document))
             }
         };
         if let (Some(Rerank::Neighbours), [vector], false) =

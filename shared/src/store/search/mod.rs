@@ -12,6 +12,7 @@ mod expansion;
 mod facets;
 mod fusion;
 mod hits;
+mod leg_weights;
 mod legs;
 mod model;
 mod model_rerank;
@@ -40,6 +41,7 @@ pub use nvisy_lexical::{Accents, Language};
 pub use self::{
     collections_by_space::collections_by_space,
     facets::{Facet, FacetField},
+    leg_weights::LegWeights,
     model::{AccessPath, Context, Explanation, Hit, MARK_END, MARK_START, Passage, SearchResult, Work},
     model_rerank::chunk_texts,
     nearest::nearest_chunks,
@@ -49,6 +51,7 @@ pub use self::{
     },
     recall::{RecallSample, measure_recall, selectivity},
     similar::{chunk_vectors, file_vectors, passage_chunks},
+    text_leg::WordMatch,
     visibility::Visibility,
 };
 pub(super) use self::{condition::condition, parameters::Parameters};
@@ -121,13 +124,13 @@ async fn run(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery, thresholds: T
         _ if legs.has_walked => AccessPath::Index,
         _ => AccessPath::Exact,
     };
-    let is_incomplete = legs.scope.is_incomplete;
+    let (is_incomplete, leg_weights) = (legs.scope.is_incomplete, legs.leg_weights);
     let mut recall = None;
     if query.verify {
         recall = Some(recall_of(&hits, tx, workspace, query, thresholds).await?);
         work.verifying = since.lap();
     }
-    Ok(SearchResult { hits, has_more, access_path, is_incomplete, facets, recall, work })
+    Ok(SearchResult { hits, has_more, access_path, is_incomplete, facets, recall, leg_weights, work })
 }
 
 /// The share of the hits of an exact search that the hits have.

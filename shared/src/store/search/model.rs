@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::facets::Facet;
+use super::{facets::Facet, leg_weights::LegWeights};
 use crate::id::{ChunkId, CollectionId, FileId, VersionId};
 
 /// Row counts that select an access path.
@@ -155,6 +155,8 @@ pub struct SearchResult {
     pub facets: Vec<Facet>,
     /// The share of the hits of an exact search that the result has, if the search asks for it.
     pub recall: Option<f64>,
+    /// How a hybrid search has fused its legs; `None` in other modes.
+    pub leg_weights: Option<LegWeights>,
     /// The work of the search.
     pub work: Work,
 }

@@ -2,7 +2,7 @@
 //!
 //! 1. The vector leg runs again with the query moved towards its best hits, and is fused with the text leg.
 //! 2. Each of the best candidates shares its score with those whose vectors are nearest. The more the best hit by words stands out,
-//!    the less: such a query names one passage, and its neighbours are no answers.
+//!    or the fewer hits have all words, the less: such a query names one passage, and its neighbours are no answers.
 //!
 //! The numbers are those of the best nDCG@10 in `just bench-quality` that costs no known passage its place.
 
@@ -54,7 +54,8 @@ pub(super) async fn rerank(
     let ranks: HashMap<Key, usize> =
         candidates.iter().enumerate().filter_map(|(place, found)| Some((key(found)?, place + 1))).collect();
     let fused = fuse(legs, round, near, candidates);
-    let peak = if legs.query.mode == SearchMode::Hybrid { peak(&fused) } else { 0.0 };
+    // Only a hybrid search has weights.
+    let peak = legs.leg_weights.map_or(0.0, |weights| peak(&fused).max(weights.certainty()));
     let mut ranked = share(legs, query.space, fused, WEIGHT * (1.0 - peak)).await?;
     for found in &mut ranked {
         found.explanation.is_reranked = true;
@@ -86,7 +87,7 @@ fn fuse(
     let by_vector = fusion::by_vector(vec![near], round.offset);
     let mut fused = match legs.query.mode {
         SearchMode::Hybrid => {
-            let weights = legs.query.weights;
+            let weights = legs.leg_weights.map(|fused| fused.weights).unwrap_or_default();
             fusion::hybrid(by_vector, &by_text, round.offset, weights, |document| legs.found.is_exact(document))
         }
         _ => by_vector,

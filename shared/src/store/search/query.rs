@@ -70,8 +70,8 @@ pub struct SearchQuery {
     pub limit: i64,
     /// Groups the hits by file, with at most so many of each.
     pub per_file: Option<usize>,
-    /// How much each leg of a hybrid search counts.
-    pub weights: Weights,
+    /// How much each leg of a hybrid search counts; `None`: as the best hits by words suggest.
+    pub weights: Option<Weights>,
     /// Ranks the fused hits again.
     pub rerank: Option<Rerank>,
     /// How a model has scored chunks, which come before all others.

@@ -6,13 +6,14 @@ mod found;
 mod past;
 mod postings;
 mod synonyms;
+mod word_match;
 
 use std::{collections::HashMap, sync::Arc};
 
 use nvisy_lexical::{
     DeadDocuments, Language,
     analysis::{language_of_term, language_term},
-    documents::{Documents, Rows},
+    documents::{Documents, Rows, WordDocuments},
     postings::Row,
     query::{Conditions, Phrase, Query, Word},
     rank::Totals,
@@ -23,6 +24,7 @@ use sea_orm::{FromQueryResult, raw_sql};
 use uuid::Uuid;
 
 pub(in crate::store) use self::found::Found;
+pub use self::word_match::WordMatch;
 use super::{condition::condition, expansion, parameters::Parameters, visibility::Visibility};
 use crate::{
     domain::filter::Filter,
@@ -82,6 +84,11 @@ fn rows<'a>(terms: &'a [String], packed: &'a Packed) -> impl Iterator<Item = &'a
 /// The chunks with one of the terms.
 fn documents(terms: &[String], packed: &Packed) -> Documents {
     Documents::new(rows(terms, packed).cloned())
+}
+
+/// The chunks of a word with these terms, each once.
+fn word_documents(terms: &[String], packed: &Packed) -> WordDocuments {
+    WordDocuments::new(terms.iter().filter_map(|term| packed.get(term)).cloned().collect(), cache::union)
 }
 
 impl Scope {
@@ -275,10 +282,12 @@ impl Scope {
             let mut parts = expansion::split(conn, workspace, collections, whole).await?;
             parts = self.live(conn, parts, packed).await?;
             for (place, _) in unknown {
-                let (word, weight) = (&words[place].terms[0], words[place].weight / 2.0);
-                let parts = parts.get(word).cloned().unwrap_or_default().into_iter();
+                let weight = words[place].weight / 2.0;
+                let Some(parts) = parts.get(&words[place].terms[0]).cloned() else { continue };
                 let spelling = words[place].spelling.of_parts();
-                words.extend(parts.map(|term| Word {
+                // They stand for the word, which no chunk has.
+                words[place].weight = 0.0;
+                words.extend(parts.into_iter().map(|term| Word {
                     terms: vec![term],
                     is_prefix: false,
                     weight,

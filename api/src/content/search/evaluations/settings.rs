@@ -25,7 +25,7 @@ pub struct SearchSettings {
     #[serde(default, deserialize_with = "choice", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Mode")]
     pub mode: Option<Mode>,
-    /// How much each search counts, in the mode `hybrid`; absent: the same.
+    /// How much each search counts, in the mode `hybrid`; absent: as the best hits by words of each query suggest.
     #[garde(dive)]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "WeightsOption")]

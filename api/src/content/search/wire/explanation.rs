@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use nvisy_shared::store::search::{Hit, MARK_END, MARK_START, Work};
+use nvisy_shared::store::search::{Hit, LegWeights, MARK_END, MARK_START, SearchResult};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -17,8 +17,40 @@ pub struct SearchExplanation {
     rounds: usize,
     /// The passages that were compared in the last round.
     candidates: usize,
+    /// The weights of the two searches in the mode `hybrid`, and their reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fusion: Option<FusionExplanation>,
     /// The times of the steps.
     timings: Timings,
+}
+
+/// How much each search counts in a hybrid search. Without `weights` of the request, `textWeight` is `coverage` to the power of 2
+/// divided by `matchedWords`, and `vectorWeight` is 1 less 1 divided by `completeHits`; both at least 0.01.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct FusionExplanation {
+    /// The weight of the search by words.
+    text_weight: f64,
+    /// The weight of the search by vector.
+    vector_weight: f64,
+    /// The share of the query that the best hit by words has, 0 to 1: of its words, each counts by its rarity.
+    coverage: f64,
+    /// The number of different words of the query that this hit has.
+    matched_words: usize,
+    /// How many of the ten best hits by words have all words of the query; 0 where the best one lacks a word.
+    complete_hits: usize,
+}
+
+impl From<LegWeights> for FusionExplanation {
+    fn from(fused: LegWeights) -> Self {
+        Self {
+            text_weight: fused.weights.text,
+            vector_weight: fused.weights.vector,
+            coverage: fused.words.coverage,
+            matched_words: fused.words.words,
+            complete_hits: fused.words.complete_hits,
+        }
+    }
 }
 
 /// Times in milliseconds.
@@ -42,11 +74,13 @@ struct Timings {
 }
 
 impl SearchExplanation {
-    pub fn new(work: &Work, embedding: Duration, reranking: Duration) -> Self {
+    pub fn new(result: &SearchResult, embedding: Duration, reranking: Duration) -> Self {
+        let work = &result.work;
         let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
         Self {
             rounds: work.rounds,
             candidates: work.candidates,
+            fusion: result.leg_weights.map(Into::into),
             timings: Timings {
                 embedding_ms: millis(embedding),
                 reranking_ms: millis(reranking),

@@ -104,7 +104,7 @@ pub struct SearchRequest {
     #[serde(default, deserialize_with = "choice")]
     #[schemars(with = "ExpandSchema")]
     pub expand: Option<ExpandOption>,
-    /// How much each search counts, in the mode `hybrid`; absent: the same.
+    /// How much each search counts, in the mode `hybrid`; absent: as the best hits by words suggest.
     #[garde(dive)]
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "WeightsOption")]
@@ -183,7 +183,7 @@ impl From<SearchRequest> for SearchCommand {
             language: body.language.map(Into::into),
             accents: body.accents.map(Into::into).unwrap_or_default(),
             vector: body.vector,
-            weights: body.weights.map(Into::into).unwrap_or_default(),
+            weights: body.weights.map(Into::into),
             rerank: body.rerank.map(Into::into),
             threshold: body.threshold.map(Into::into).unwrap_or_default(),
             recency: body.recency.map(Into::into),

@@ -60,7 +60,7 @@ impl SearchResponse {
     pub fn new(outcome: SearchOutcome, parts: ResponseParts, took_ms: u64) -> Self {
         let SearchOutcome { result, mode, is_grouped, next_cursor, degraded, as_of, embedding, reranking, .. } =
             outcome;
-        let explanation = parts.explain.then(|| SearchExplanation::new(&result.work, embedding, reranking));
+        let explanation = parts.explain.then(|| SearchExplanation::new(&result, embedding, reranking));
         let hits = result.hits.into_iter().map(|hit| SearchHit::new(hit, parts.explain));
         let (hits, groups) = if is_grouped { (Vec::new(), Some(grouped(hits))) } else { (hits.collect(), None) };
         let facets = parts.facets.into_iter().zip(result.facets);

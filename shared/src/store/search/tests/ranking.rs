@@ -95,3 +95,48 @@ async fn hybrid_search_ranks_chunks_of_both_legs_first() {
     assert_eq!(result.hits.len(), 3);
     fixture.close().await;
 }
+
+/// A passage with these words far from the query, which the others are near.
+async fn with_far_passage(fixture: &Fixture, far: &str) -> WorkspaceId {
+    let owner = fixture.workspace().await;
+    let near = |number: usize| {
+        let text = if number == 0 { "rotor".to_owned() } else { format!("passage {number}") };
+        (text, direction(&[(0, 1.0), (1 + number, 0.1 * (number + 1) as f32)]))
+    };
+    let mut passages: Vec<_> = (0..5).map(near).collect();
+    passages.push((far.to_owned(), direction(&[(9, 1.0)])));
+    fixture.file(owner, "f", passages, true).await;
+    owner.0
+}
+
+#[tokio::test]
+async fn only_passage_with_all_words_is_before_the_nearest_ones() {
+    let fixture = Fixture::new().await;
+    let workspace = with_far_passage(&fixture, "rotor quartz falcon").await;
+    let query = fixture.query(SearchMode::Hybrid, "rotor quartz falcon", direction(&[(0, 1.0)]), 6);
+    for rerank in [None, Some(Rerank::Neighbours)] {
+        let result = fixture.search(workspace, &SearchQuery { rerank, ..query.clone() }, THRESHOLDS).await;
+        assert_eq!(plain_texts(&result)[0], "rotor quartz falcon");
+        let words = result.leg_weights.unwrap().words;
+        assert_eq!((words.words, words.complete_hits), (3, 1));
+        assert!((words.coverage - 1.0).abs() < 1e-9, "{words:?}");
+    }
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn passage_with_one_of_several_words_is_behind_the_nearest_ones() {
+    let fixture = Fixture::new().await;
+    let workspace = with_far_passage(&fixture, "quartz").await;
+    let query = fixture.query(SearchMode::Hybrid, "quartz bamboo magnet", direction(&[(0, 1.0)]), 6);
+    let result = fixture.search(workspace, &query, THRESHOLDS).await;
+    let fused = result.leg_weights.unwrap();
+    assert_eq!((fused.words.words, fused.words.complete_hits), (1, 0));
+    assert!(fused.weights.text < 0.2 && fused.weights.vector == 1.0, "{fused:?}");
+    assert_eq!(plain_texts(&result)[0], "rotor");
+    // Given weights hold.
+    let weights = Some(Weights::default());
+    let result = fixture.search(workspace, &SearchQuery { weights, ..query }, THRESHOLDS).await;
+    assert_eq!((plain_texts(&result)[0].as_str(), result.leg_weights.unwrap().weights), ("quartz", Weights::default()));
+    fixture.close().await;
+}

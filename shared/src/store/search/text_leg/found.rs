@@ -5,14 +5,14 @@ use std::{ops::Range, sync::Arc};
 use nvisy_lexical::{
     analysis::unit_of,
     best,
-    documents::{Documents, Rows, WordDocuments},
+    documents::{Documents, WordDocuments},
     highlight::Matcher,
     postings::Posting,
     query::{Phrase, Word},
     rank::{Alternatives, Scores, Weighted, merge},
 };
 
-use super::{Packed, Scope, cache, documents, rows};
+use super::{Packed, Scope, documents, rows, word_documents, word_match::QueryWord};
 
 /// An identifier that more than this share of the chunks has is a word like others.
 const MAX_IDENTIFIER_SHARE: f64 = 0.05;
@@ -23,6 +23,8 @@ const MAX_COMPARED_DOCUMENTS: usize = 200_000;
 #[derive(Debug, Default)]
 pub(in crate::store) struct Found {
     pub(super) scored: Scored,
+    /// The words of the query, with or without chunks.
+    pub(super) words: Vec<QueryWord>,
     /// The postings of each word of required phrases, and those of excluded words.
     pub(super) required: Vec<Documents>,
     excluded: Vec<Documents>,
@@ -77,6 +79,7 @@ impl Scope {
             let matcher = if is_synonym { &mut found.synonyms } else { &mut found.matcher };
             matcher.add(place, word);
         }
+        found.words = self.query_words(words, &synonyms, packed);
         found.scored = if self.synonyms.is_empty() {
             let words = words.iter().enumerate();
             Scored::Best(words.filter_map(|(place, word)| self.found_word(place, word, packed)).collect())
@@ -105,8 +108,7 @@ impl Scope {
 
     /// A word whose postings are read where they are needed. `None`: no searched chunk has it.
     fn found_word(&self, place: usize, word: &Word, packed: &Packed) -> Option<FoundWord> {
-        let terms: Vec<Rows> = word.terms.iter().filter_map(|term| packed.get(term)).cloned().collect();
-        let documents = WordDocuments::new(terms, cache::union);
+        let documents = word_documents(&word.terms, packed);
         let frequency = documents.live_count(&self.dead);
         let impact = word.weight * self.totals.rarity(frequency);
         (frequency > 0).then_some(FoundWord { place, documents, impact })
