@@ -41,7 +41,7 @@ impl Behaviour for Partition {
     }
 }
 
-/// What is missing from the text of a document, for the log of the item.
+/// The parts of a document that its text lacks, for the log of the item.
 fn gaps(document: &Document) -> impl Iterator<Item = Effect> {
     let reason = document.failure.as_ref().map(|failure| failure.detail.as_str());
     let others = document.warnings.iter().filter(move |warning| Some(warning.as_str()) != reason);
