@@ -182,7 +182,7 @@ impl<'a> Legs<'a> {
                 let nearest = phrases::nearest(conn, workspace, &self.found, &self.scope, vector, round.candidates);
                 if let Some(mut nearest) = nearest.await? {
                     let is_all = i64::try_from(nearest.len()).unwrap_or(i64::MAX) < round.candidates;
-                    nearest.retain(|near| Some(near.chunk_id) != query.hidden_chunk);
+                    nearest.retain(|near| !query.hidden_chunks.contains(&near.chunk_id));
                     return Ok((nearest, is_all));
                 }
             }

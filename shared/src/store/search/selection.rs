@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use super::{
     fusion::{self, Candidate},
     legs::{Legs, Round},
-    model::Explanation,
     model_rerank, neighbours, owning_file,
     query::{Rerank, SearchQuery, multiplied},
 };
@@ -228,10 +227,8 @@ impl<'a> Selection<'a> {
             let Some(mut hits) = by_file.remove(file) else { continue };
             hits.retain(|found| self.is_new(found));
             let is_seen = match query.per_file {
-                Some(_) => query.seen.contains(file.0),
-                None => hits
-                    .iter()
-                    .any(|found| self.is_seen(found) || found.chunk.is_some_and(|chunk| query.seen.contains(chunk.0))),
+                Some(_) => query.seen.has_file(*file),
+                None => hits.iter().any(|found| self.is_seen(found)),
             };
             if !is_seen && !hits.is_empty() {
                 hits.truncate(query.per_file.unwrap_or(1));
@@ -398,9 +395,10 @@ mod tests {
                 let (hits, has_more) = selection.finish();
                 assert_eq!((hits.len(), has_more), expected);
                 for hit in hits {
-                    let file = hit.file.unwrap().id;
-                    marks.insert(Seen::mark(if per_file.is_some() { file.0 } else { hit.chunk.unwrap().0 }));
-                    shown.push(file);
+                    let file = hit.file.unwrap();
+                    let of_passage = || Seen::passage_mark(file.passage.unwrap());
+                    marks.insert(if per_file.is_some() { Seen::file_mark(file.id) } else { of_passage() });
+                    shown.push(file.id);
                 }
             }
             assert_eq!(shown, files[1..]);
