@@ -177,3 +177,45 @@ async fn retried_run_takes_the_files_that_had_not_entered() {
     assert_eq!(setup.app.count("file where name like '%.copy'").await, 2);
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn retried_mail_does_not_add_its_attachments_again() {
+    let setup = Setup::with_worker().await;
+    let server = ModelServer::start().await;
+    server.respond(|request| {
+        let items = request.body["data"]["items"].as_array().cloned().unwrap_or_default();
+        let items: Vec<_> =
+            items.iter().map(|item| json!({ "id": item["id"], "metadata": { "seen": true } })).collect();
+        model_response("200", "", &json!({ "items": items }).to_string())
+    });
+    server.hold();
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "manual" },
+        { "id": "open", "type": "unpack" },
+        { "id": "read", "type": "partition" },
+        { "id": "step", "type": "http", "url": server.base_url, "requestTimeoutSeconds": 600 },
+        { "id": "out", "type": "sink.file", "suffix": ".out.json", "format": "json" },
+    ]);
+    let edges = ["in > open", "open.members > read", "open.else > read", "read > step", "step > out"];
+    let pipeline = setup.pipeline("Mails", &definition(&nodes, &edges)).await;
+    let mail = "from: ada@example.org\r\nsubject: Tides\r\nmime-version: 1.0\r\n\
+                content-type: multipart/mixed; boundary=x\r\n\r\n--x\r\ncontent-type: text/plain\r\n\r\nSee below.\r\n\
+                --x\r\ncontent-type: text/plain\r\ncontent-disposition: attachment; filename=\"tide.txt\"\r\n\r\n\
+                Spring tides are high.\r\n--x--\r\n";
+    let files = setup.upload(&[("report.eml", mail)]).await;
+    let body = json!({ "files": [files["report.eml"]["id"]] });
+    let started = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &body).await.expect(202);
+    let (id, run) = (started["id"].as_str().unwrap(), format!("runs/{}", started["id"].as_str().unwrap()));
+    let open = format!("run_item where run_id = '{id}' and state in ('queued', 'running')");
+    wait_until("the mail and its attachment wait for the service", async || {
+        (!server.requests().is_empty() && setup.app.count(&open).await == 2).then_some(())
+    })
+    .await;
+    setup.app.post(&setup.ada, &setup.path(&format!("{run}/cancel")), &json!({})).await.expect(200);
+    server.release();
+    setup.app.post(&setup.ada, &setup.path(&format!("{run}/retry")), &json!({})).await.expect(202);
+    let completed = setup.ended_run(&run).await;
+    assert_eq!((&completed["state"], &completed["items"]), (&json!("completed"), &json!(2)), "{completed}");
+    assert_eq!(setup.app.count("file where name like '%.out.json'").await, 2);
+    setup.app.stop().await;
+}

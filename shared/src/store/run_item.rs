@@ -422,3 +422,20 @@ pub async fn has_entered(
     );
     Ok(sql::first_value(conn, entered).await?.unwrap_or(false))
 }
+
+/// Of these versions, those that are items of members of an item, and go on or have ended well: with the segments where they entered.
+pub async fn members(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    parent: ItemId,
+    versions: Vec<VersionId>,
+) -> Result<Vec<(VersionId, usize)>> {
+    let members = raw_sql!(
+        Postgres,
+        "select version_id, entry from run_item
+         where workspace_id = {workspace} and version_id = any({versions}) and parent_id = {parent}
+             and state in ('queued', 'running', 'done', 'skipped')"
+    );
+    let members: Vec<(VersionId, i32)> = sql::all_values(tx, members).await?;
+    Ok(members.into_iter().map(|(version, entry)| (version, usize::try_from(entry).unwrap_or_default())).collect())
+}

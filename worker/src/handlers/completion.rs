@@ -233,7 +233,8 @@ impl Completion<'_> {
         Ok(())
     }
 
-    /// Adds members of the file as items of the run, which enter behind the output that gives them. Returns the number of items.
+    /// Adds members of the file as items of the run, which enter behind the output that gives them. Those that the item has added before
+    /// it began again go on, or have ended. Returns the number of items.
     async fn add_members(&mut self, applied: &Applied) -> Result<usize, JobError> {
         if applied.members.is_empty() {
             return Ok(0);
@@ -250,6 +251,11 @@ impl Completion<'_> {
                     stage: plan.stage(entry).to_owned(),
                 });
             }
+        }
+        if self.item.progress.generation > 0 {
+            let versions = applied.members.iter().map(|member| member.version).collect();
+            let known = store::run_item::members(self.change, self.workspace, self.item.id, versions).await?;
+            items.retain(|item| !known.contains(&(item.version, item.entry)));
         }
         let entries: Vec<usize> = items.iter().map(|item| item.entry).collect();
         let ids = store::run_item::add(self.change, self.workspace, self.item.run_id, items).await?;
