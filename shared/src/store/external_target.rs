@@ -166,7 +166,8 @@ pub async fn put(tx: &Tx, key: &TargetKey, url: &str, source: Source) -> Result<
 
 /// Marks targets of a pipeline and a file that a run has left behind, when the last item of the file in the run has ended: those of
 /// earlier versions and runs, and those of this run if a later one has ended already. Of nodes that the item does not replace, only
-/// those of earlier versions, when no item of the version is open that may write them.
+/// those of earlier versions, when no item of the version is open that may write them. Also marks what an item of another source, which
+/// failed before, has left without a complete write, as [`abandon`] does.
 pub async fn supersede(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -197,13 +198,20 @@ pub async fn supersede(
         Postgres,
         "update external_target t set obsolete = true, queued = false
          where t.workspace_id = {workspace} and t.pipeline_id = {pipeline} and t.file_id = {file} and t.run_id = {run}
-             and not t.obsolete and t.node <> all({kept}::text[]) and exists (
-                 select from file_version v
-                 join run_item i on i.workspace_id = v.workspace_id and i.version_id = v.id
-                 join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
-                 where v.workspace_id = {workspace} and v.file_id = {file} and (v.number, i.run_id) > (t.version, t.run_id)
-                     and (v.number > t.version or i.entry = any({replaced_by}::integer[]))
-                     and r.pipeline_id = {pipeline} and not r.preview and i.state in ('done', 'skipped'))"
+             and not t.obsolete
+             and (t.node <> all({kept}::text[]) and exists (
+                     select from file_version v
+                     join run_item i on i.workspace_id = v.workspace_id and i.version_id = v.id
+                     join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
+                     where v.workspace_id = {workspace} and v.file_id = {file} and (v.number, i.run_id) > (t.version, t.run_id)
+                         and (v.number > t.version or i.entry = any({replaced_by}::integer[]))
+                         and r.pipeline_id = {pipeline} and not r.preview and i.state in ('done', 'skipped'))
+                 or t.elements = 0
+                     and t.version = (select number from file_version where workspace_id = {workspace} and id = {version})
+                     and not exists (
+                         select from run_item o
+                         where o.workspace_id = {workspace} and o.version_id = {version} and o.run_id = {run}
+                             and o.state in ('queued', 'running')))"
     );
     sql::execute(tx, own).await?;
     Ok(())

@@ -198,8 +198,6 @@ async fn replace(
     if written.external {
         let (pipeline, file, source) = (item.pipeline_id, item.file_id, effects::source(item));
         store::external_target::supersede(change, workspace, pipeline, file, source, replaces).await?;
-        // Of an item of another source that failed before this one ended.
-        store::external_target::abandon(change, workspace, vec![item.id]).await?;
     }
     Ok(())
 }
