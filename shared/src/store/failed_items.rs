@@ -112,14 +112,17 @@ pub async fn of_run(
 }
 
 /// Deletes the jobs that failed or cancelled items have left: those of other units, which would go on with the next attempt at the item
-/// and count as its own. Jobs are locked before items.
+/// and count as its own. Jobs are locked before items. Reads the jobs of the runs once, however many items there are.
 pub async fn delete_jobs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
     let deleted = raw_sql!(
         Postgres,
-        "with obsolete as (
-             select job.id from run_item i join job on job.run_id = i.run_id and job.payload->>'item' = i.id::text
-             where i.workspace_id = {workspace} and i.id = any({items}) and i.state in ('failed', 'cancelled')
-             order by job.id for update of job)
+        "with item as materialized (
+             select run_id, id::text as id from run_item
+             where workspace_id = {workspace} and id = any({items}) and state in ('failed', 'cancelled')),
+         obsolete as (
+             select job.id from job
+             where job.run_id = any(array(select distinct run_id from item)) and job.payload->>'item' in (select id from item)
+             order by job.id for update)
          delete from job using obsolete where job.id = obsolete.id"
     );
     sql::execute(tx, deleted).await?;
