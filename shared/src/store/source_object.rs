@@ -173,7 +173,7 @@ pub async fn unseen(
 }
 
 /// Objects of nodes of a pipeline that are not among these, at most `limit`: node, id and file, and whether one of these has the object
-/// instead.
+/// instead. Goes from node to node in the index, and does not read the objects of these nodes.
 pub async fn obsolete(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -183,13 +183,22 @@ pub async fn obsolete(
 ) -> Result<Vec<(String, String, Option<FileId>, bool)>> {
     let obsolete = raw_sql!(
         Postgres,
-        "select o.node, o.external_id, o.file_id, exists (
+        "with recursive node as (
+             (select min(node) as name from source_object where workspace_id = {workspace} and pipeline_id = {pipeline})
+             union all
+             select (
+                 select min(next.node) from source_object next
+                 where next.workspace_id = {workspace} and next.pipeline_id = {pipeline} and next.node > node.name)
+             from node where node.name is not null)
+         select o.node, o.external_id, o.file_id, exists (
                  select from source_object n
                  where n.workspace_id = o.workspace_id and n.pipeline_id = o.pipeline_id and n.node = any({nodes}::text[])
                      and n.external_id = o.external_id and n.connection_id = o.connection_id and n.deleted_at is null)
-         from source_object o
-         where o.workspace_id = {workspace} and o.pipeline_id = {pipeline} and o.node <> all({nodes}::text[])
-             and o.deleted_at is null
+         from node cross join lateral (
+             select * from source_object
+             where workspace_id = {workspace} and pipeline_id = {pipeline} and node = node.name and deleted_at is null
+             order by external_id limit {limit}) o
+         where node.name <> all({nodes}::text[])
          order by o.node, o.external_id limit {limit}"
     );
     sql::all_values(conn, obsolete).await
