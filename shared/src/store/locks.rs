@@ -126,7 +126,8 @@ pub async fn lock_for_deletions(tx: &Tx, workspace: WorkspaceId, files: Vec<File
     Ok(())
 }
 
-/// Locks the items of files that are locked; returns their runs.
+/// Locks the versions and items of files that are locked; returns the runs of the items. A version gets no further items then, and those
+/// that other transactions have just added are there for the next statement.
 async fn lock_items_of_files(tx: &Tx, workspace: WorkspaceId, files: Vec<FileId>) -> Result<Vec<RunId>> {
     // By version: that is the index.
     let runs = run_item::Entity::find()
@@ -150,5 +151,7 @@ fn versions(workspace: WorkspaceId, files: Vec<FileId>) -> SelectStatement {
         .column(file_version::Column::Id)
         .filter(file_version::Column::WorkspaceId.eq(workspace))
         .filter(file_version::Column::FileId.eq_any(files))
+        .order_by_asc(file_version::Column::Id)
+        .lock(LockType::Update)
         .into_query()
 }

@@ -113,11 +113,13 @@ impl Handler for AdmitItems {
                         NewItem { file, version, entry: page.entry, parent: None, stage }
                     })
                     .collect();
+                // The items lock the versions of their files, as deletions of files do before the usage.
+                let ids = store::run_item::add(change, workspace, self.run, items).await?;
                 if page.next.is_none() {
                     // Before the run, which may end now.
                     store::history::lock(change, workspace).await?;
                 }
-                let ids = store::run_item::insert(change, workspace, self.run, items).await?;
+                store::run_item::count_added(change, workspace, self.run, ids.len()).await?;
                 runs::enqueue_entering(change, workspace, run, (plan, page.entry), &ids, MIN_JOBS).await?;
                 if run.code_versions.is_none() {
                     store::run::set_code_versions(change, workspace, self.run, runs::code_versions(plan)).await?;

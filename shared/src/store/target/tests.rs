@@ -21,6 +21,7 @@ use crate::{
     testing::TestDeployment,
 };
 
+mod deletion;
 mod past;
 
 struct Fixture {
