@@ -28,7 +28,11 @@ impl Sync<'_> {
         let listing = self.listing();
         let Some(after) = listing.deleted_to.clone() else { return Ok(true) };
         let (workspace, run) = (self.of.workspace, self.find_run().await?);
-        let known = source_object::count(&self.cx.db, workspace, &self.of.node).await?;
+        // Counting reads all objects.
+        let known = match listing.seen == 0 || run.dry_run {
+            true => source_object::count(&self.cx.db, workspace, &self.of.node).await?,
+            false => 0,
+        };
         if listing.seen == 0
             && known > 0
             && !self.of.settings.allow_empty
