@@ -64,7 +64,8 @@ impl Compared {
                  union all
                  select i.id, null, null, 0
                  from external_target e
-                 join run_item i on i.workspace_id = e.workspace_id and i.run_id = e.run_id and i.file_id = e.file_id
+                 join file_version v on v.workspace_id = e.workspace_id and v.file_id = e.file_id
+                 join run_item i on i.workspace_id = v.workspace_id and i.version_id = v.id and i.run_id = e.run_id
                      and i.state = 'done'
                  where e.workspace_id = {workspace} and e.pipeline_id = {pipeline} and e.elements > 0 and not e.obsolete
                  union all
