@@ -134,7 +134,7 @@ async fn lock_items_of_files(tx: &Tx, workspace: WorkspaceId, files: Vec<FileId>
         .select_only()
         .column(run_item::Column::RunId)
         .filter(run_item::Column::WorkspaceId.eq(workspace))
-        .filter(run_item::Column::VersionId.in_subquery(versions(workspace, files)))
+        .filter(run_item::Column::VersionId.in_subquery(locked_versions(workspace, files)))
         .order_by_asc(run_item::Column::Id)
         .lock(LockType::Update)
         .into_tuple();
@@ -145,7 +145,7 @@ fn select_file(workspace: WorkspaceId) -> sea_orm::Select<file::Entity> {
     file::Entity::find().select_only().column(file::Column::Id).filter(file::Column::WorkspaceId.eq(workspace))
 }
 
-fn versions(workspace: WorkspaceId, files: Vec<FileId>) -> SelectStatement {
+fn locked_versions(workspace: WorkspaceId, files: Vec<FileId>) -> SelectStatement {
     file_version::Entity::find()
         .select_only()
         .column(file_version::Column::Id)

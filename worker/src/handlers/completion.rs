@@ -1,6 +1,6 @@
 //! The end of an item at a segment: everything that it writes, in the transaction that ends the job.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use nvisy_shared::{
     config::EmbeddingProvider,
@@ -255,6 +255,7 @@ impl Completion<'_> {
         if self.item.progress.generation > 0 {
             let versions = applied.members.iter().map(|member| member.version).collect();
             let known = store::run_item::members(self.change, self.workspace, self.item.id, versions).await?;
+            let known: HashSet<_> = known.into_iter().collect();
             items.retain(|item| !known.contains(&(item.version, item.entry)));
         }
         let entries: Vec<usize> = items.iter().map(|item| item.entry).collect();
