@@ -240,6 +240,35 @@ async fn bad_members_and_partial_files_are_entries_of_the_log() {
 }
 
 #[actix_web::test]
+async fn members_replace_their_chunks_when_their_file_is_processed_again() {
+    let setup = Setup::with_worker().await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files" },
+        { "id": "open", "type": "unpack" },
+        { "id": "read", "type": "partition" },
+        { "id": "cut", "type": "chunk.section" },
+        { "id": "out", "type": "sink.collection" },
+    ]);
+    let edges = ["in > open", "open.members > read", "open.else > read", "read > cut", "cut > out"];
+    let pipeline = setup.pipeline("Mails", &definition(&nodes, &edges)).await;
+    let mail = "from: ada@example.org\r\nsubject: Tides\r\nmime-version: 1.0\r\n\
+                content-type: multipart/mixed; boundary=x\r\n\r\n--x\r\ncontent-type: text/plain\r\n\r\nSee below.\r\n\
+                --x\r\ncontent-type: text/plain\r\ncontent-disposition: attachment; filename=\"tide.txt\"\r\n\r\n\
+                Spring tides are high.\r\n--x--\r\n";
+    let files = setup.upload(&[("report.eml", mail)]).await;
+    setup.app.wait_until_no_jobs_are_left().await;
+    let before = setup.live_chunks().await.remove("default").unwrap();
+    assert!(before.iter().any(|text| text.contains("Spring tides")), "{before:?}");
+
+    let body = json!({ "files": [files["report.eml"]["id"]] });
+    let started = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &body).await.expect(202);
+    let run = setup.ended_run(&format!("runs/{}", started["id"].as_str().unwrap())).await;
+    assert_eq!((&run["state"], &run["items"]), (&json!("completed"), &json!(2)), "{run}");
+    assert_eq!(setup.live_chunks().await.remove("default").unwrap(), before);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
 async fn new_version_embeds_only_what_changed() {
     let app = TestApp::start_with_worker(&[]).await;
     let ada = app.create_account("ada").await;

@@ -226,14 +226,14 @@ impl Replaces {
     /// Of an item that enters at a segment.
     #[must_use]
     pub fn of(plan: &Plan, entry: usize) -> Self {
-        let own = reachable(plan, entry);
-        let has_sink = |&segment: &usize| plan.segments[segment].steps.iter().any(|step| step.outputs.is_empty());
-        let sinks: BTreeSet<usize> = own.iter().copied().filter(has_sink).collect();
+        let own: BTreeSet<&str> = plan.nodes_in(reachable(plan, entry)).map(|step| step.id.as_str()).collect();
+        let others = plan.nodes().filter(|step| !own.contains(step.id.as_str()));
+        let own_sinks = sinks(plan, entry);
         let entries = (0..plan.segments.len())
             .filter(|&other| matches!(plan.segments[other].start, Start::Source | Start::Items));
-        let replaced_by = entries.filter(|&other| sinks.is_subset(&reachable(plan, other)));
+        let replaced_by = entries.filter(|&other| own_sinks.is_subset(&sinks(plan, other)));
         Self {
-            all_but: nodes(plan, |segment| !own.contains(&segment)),
+            all_but: others.map(|step| step.id.clone()).collect(),
             replaced_by: replaced_by.filter_map(|other| i32::try_from(other).ok()).collect(),
         }
     }
@@ -241,14 +241,14 @@ impl Replaces {
     /// Of an item that no source takes.
     #[must_use]
     pub fn nothing(plan: &Plan) -> Self {
-        Self { all_but: nodes(plan, |_| true), replaced_by: Vec::new() }
+        Self { all_but: plan.nodes().map(|step| step.id.clone()).collect(), replaced_by: Vec::new() }
     }
 }
 
-/// The ids of the nodes in some segments.
-fn nodes(plan: &Plan, is_in: impl Fn(usize) -> bool) -> Vec<String> {
-    let segments = plan.segments.iter().enumerate().filter(|(index, _)| is_in(*index));
-    segments.flat_map(|(_, segment)| &segment.steps).map(|step| step.id.clone()).collect()
+/// The ids of the sinks that an item comes through.
+fn sinks(plan: &Plan, entry: usize) -> BTreeSet<&str> {
+    let steps = plan.nodes_in(reachable(plan, entry));
+    steps.filter(|step| step.outputs.is_empty()).map(|step| step.id.as_str()).collect()
 }
 
 /// JSON keys are texts.
@@ -431,6 +431,21 @@ mod tests {
         assert_eq!(of("b"), (names(&["a", "c", "own"]), [false, true, false]));
         assert_eq!(of("c"), (names(&["a", "b", "other", "own"]), [true, true, true]));
         assert_eq!(Replaces::nothing(&plan).all_but.len(), 6);
+    }
+
+    #[test]
+    fn member_replaces_what_nodes_have_given_that_have_steps_for_files_too() {
+        let plan = plan(
+            &[("in", "source.files"), ("open", "unpack"), ("read", "partition"), ("out", "sink.file")],
+            &[("in", "open"), ("open.members", "read"), ("open.else", "read"), ("read", "out")],
+        );
+        let steps = plan.segments.iter().flat_map(|segment| &segment.steps).filter(|step| step.id == "out");
+        assert_eq!(steps.count(), 2, "one for files, one for members");
+        let members = (0..plan.segments.len()).find(|&at| plan.segments[at].start == Start::Items).unwrap();
+        assert_eq!(Replaces::of(&plan, members).all_but, ["in", "open"]);
+        assert_eq!(Replaces::of(&plan, 0).all_but, [""; 0]);
+        let by_both = [0, i32::try_from(members).unwrap()];
+        assert_eq!(Replaces::of(&plan, members).replaced_by, by_both);
     }
 
     #[test]
