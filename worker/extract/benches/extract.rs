@@ -7,12 +7,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use nvisy_extract::{ExtractLimits, FileInfo, OcrMode, OcrSettings};
+use nvisy_extract::{Document, ExtractLimits, FileError, FileInfo, OcrMode, OcrSettings};
 
 /// Most files of one format.
 const MAX_FILES: usize = 400;
@@ -58,6 +58,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.as_slice() {
         [mode, file] if mode == "read" => read(Path::new(file)),
+        [mode] if mode == "serve" => serve(),
         [folder] => measure(Path::new(folder)),
         _ => {
             eprintln!("extract: give a folder of files");
@@ -66,16 +67,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads a file, writes its text, and says what it took.
-fn read(path: &Path) -> ExitCode {
+fn document(path: &Path) -> Result<Document, FileError> {
     let file = File::open(path).expect("the file");
     let info = FileInfo { file_name: path.to_string_lossy().into_owned(), declared_type: None };
     let directory = std::env::var_os("NVISY_OCR_DIRECTORY").map(PathBuf::from);
     let ocr = OcrSettings { mode: OcrMode::Auto, directory, ..OcrSettings::default() };
-    let outcome = nvisy_extract::read_here(file, &info, &ExtractLimits::default(), &ocr);
-    let code = match outcome {
+    nvisy_extract::read_here(file, &info, &ExtractLimits::default(), &ocr)
+}
+
+/// Reads the files whose paths are lines of the standard input, as a library does: writes of each whether it was read, the bytes of
+/// its text or of the reason, and these bytes.
+fn serve() -> ExitCode {
+    let mut output = io::stdout().lock();
+    for path in io::stdin().lines() {
+        let read = document(Path::new(&path.expect("a path")));
+        let mark = if read.is_ok() { "read" } else { "failed" };
+        let text = read.map_or_else(|error| error.to_string(), |document| document.text);
+        write!(output, "{mark} {}\n{text}", text.len()).expect("written");
+        output.flush().expect("written");
+    }
+    ExitCode::SUCCESS
+}
+
+/// Reads a file, writes its text, and says what it took.
+fn read(path: &Path) -> ExitCode {
+    let code = match document(path) {
         Ok(document) => {
-            std::io::stdout().write_all(document.text.as_bytes()).expect("written");
+            io::stdout().write_all(document.text.as_bytes()).expect("written");
             eprintln!("warnings {:?}", document.warnings);
             ExitCode::SUCCESS
         }

@@ -11,7 +11,7 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ import peer_references
 from peer_references import SHEETS
 
 PICTURES = "jpg png tif"
+# Files that are read faster than this are read several times, of which the fastest counts.
+QUICK_SECONDS = 0.02
+TIMES = 3
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,34 @@ def _ours() -> Callable[[str], str]:
     return read
 
 
-def _start_seconds(read: Callable[[str], str]) -> float:
-    """CPU time of a program that reads one word."""
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch, "word.txt")
-        file.write_text("word")
-        return min(_measured(read, str(file), is_program=True)["cpu"] for _ in range(9))
+class Served:
+    """The reader of this project as a library is: one process that reads file after file."""
+
+    def __init__(self):
+        self.process = None
+
+    def read(self, path: str) -> dict:
+        """CPU seconds and peak memory; nothing, if the process ended."""
+        return _fastest(lambda: self._read(path), "served_cpu")
+
+    def _read(self, path: str) -> dict:
+        if self.process is None:
+            command = [os.environ["PEERS_OURS"], "serve"]
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        folder = Path("/proc", str(self.process.pid))
+        # The clock of all threads of a process, as of `clock_getcpuclockid`.
+        clock = (~self.process.pid << 3) | 2
+        (folder / "clear_refs").write_text("5")
+        before = time.clock_gettime(clock)
+        self.process.stdin.write(f"{path}\n".encode())
+        self.process.stdin.flush()
+        head = self.process.stdout.readline()
+        if not head:
+            self.process.wait()
+            self.process = None
+            return {}
+        self.process.stdout.read(int(head.split()[1]))
+        return {"served_cpu": time.clock_gettime(clock) - before, "peak_kb": _peak_kb(folder)}
 
 
 def _xberg(recognises: bool = False) -> Callable[[str], str]:
@@ -299,6 +324,19 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
     return done.stdout.decode(errors="replace")
 
 
+def _peak_kb(process: Path) -> int:
+    return int(re.search(r"VmHWM:\s*(\d+)", (process / "status").read_text()).group(1))
+
+
+def _fastest(measure: Callable[[], dict], key: str) -> dict:
+    """The first result, with the least CPU time of several."""
+    results = [measure()]
+    while len(results) < TIMES and results[-1].get(key, QUICK_SECONDS) < QUICK_SECONDS:
+        results.append(measure())
+    times = [result[key] for result in results if key in result]
+    return results[0] | ({key: min(times)} if times else {})
+
+
 def _measured(read: Callable[[str], str], path: str, is_program: bool) -> dict:
     # The peak of this process starts at its present size. That of a program is the largest one of all that have run, and at least the
     # size of this process, from which it is started.
@@ -313,7 +351,7 @@ def _measured(read: Callable[[str], str], path: str, is_program: bool) -> dict:
     after = resource.getrusage(whose)
     peak = after.ru_maxrss
     if not is_program:
-        peak = int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text()).group(1))
+        peak = _peak_kb(Path("/proc/self"))
     return result | {"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "peak_kb": peak}
 
 
@@ -331,10 +369,14 @@ def main() -> int:
     # Libraries print to the standard output.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    start = {"start": _start_seconds(read)} if reader.load is _ours else {}
+    served = Served()
     print("{}", file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(_measured(read, line.rstrip("\n"), is_program) | start), file=answers, flush=True)
+        path = line.rstrip("\n")
+        answer = _fastest(lambda: _measured(read, path, is_program), "cpu")
+        if reader.load is _ours and path.rsplit(".", 1)[-1] not in PICTURES.split():
+            answer |= served.read(path)
+        print(json.dumps(answer), file=answers, flush=True)
     return 0
 
 

@@ -18,7 +18,18 @@ from xml.etree import ElementTree
 
 SHEETS = "ods xls xlsb xlsx"
 OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+# A system whose dates are ISO dates, as here, and results of formulas as they are in the file.
+SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry">
+<item oor:path="/org.openoffice.Setup/L10N"><prop oor:name="ooSetupSystemLocale"><value>en-CA</value></prop></item>
+<item oor:path="/org.openoffice.Office.Calc/Formula/Load"><prop oor:name="OOXMLRecalcMode"><value>1</value></prop></item>
+</oor:items>
+"""
+# Errors of formulas, of which LibreOffice has its own.
+ERROR = re.compile(r"#N/A|#[A-Z0-9/]+[!?]|Err:\d+")
 TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+# Bytes of pictures, and fields that LibreOffice fills: the number of the page, and the time of the conversion unless it is fixed.
+NO_WORDS = {f"{OFFICE}binary-data", f"{TEXT}page-number", f"{TEXT}date", f"{TEXT}time"}
 
 
 def python() -> Callable[[str], str]:
@@ -87,7 +98,8 @@ def converted() -> Callable[[str], str]:
 
 
 def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:24]
+    """The name of a converted file; other conversions have other ones."""
+    return hashlib.sha256(Path(__file__).read_bytes() + path.read_bytes()).hexdigest()[:24]
 
 
 def convert_with_libreoffice(paths: list[Path], folder: Path, seconds: int) -> bool:
@@ -95,11 +107,14 @@ def convert_with_libreoffice(paths: list[Path], folder: Path, seconds: int) -> b
     suffix = paths[0].suffix.lower()
     target = "fodp" if suffix in (".odp", ".ppt", ".pptx") else "txt:Text (encoded):UTF8"
     if suffix.removeprefix(".") in SHEETS.split():
-        # Separator, quotation mark, UTF-8, from the first line, all sheets.
-        target = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1"
+        # Separator, quotation mark, UTF-8, from the first line, numbers as cells show them, all sheets.
+        target = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,false,true,false,false,-1"
     with tempfile.TemporaryDirectory() as scratch:
         # A profile of its own, in which no other one waits.
         profile = f"-env:UserInstallation=file://{scratch}/profile"
+        settings = Path(scratch, "profile/user/registrymodifications.xcu")
+        settings.parent.mkdir(parents=True)
+        settings.write_text(SETTINGS)
         command = ["soffice", "--headless", profile, "--convert-to", target, "--outdir", f"{scratch}/out", *paths]
         # The program starts another one, which stays when it ends.
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -114,6 +129,7 @@ def convert_with_libreoffice(paths: list[Path], folder: Path, seconds: int) -> b
             made = sorted(Path(scratch, "out").glob(f"{path.stem}-*.csv" if target.startswith("csv") else f"{path.stem}.*"))
             if made:
                 text = "\n".join(_slides(one) if target == "fodp" else one.read_text(errors="replace") for one in made)
+                text = ERROR.sub("", text) if target.startswith("csv") else text
                 (folder / f"{digest(path)}.txt").write_text(text)
     return True
 
@@ -128,5 +144,6 @@ def _paragraph(element: ElementTree.Element) -> str:
     parts = [element.text or ""]
     for child in element:
         is_space = child.tag in (f"{TEXT}s", f"{TEXT}tab", f"{TEXT}line-break")
-        parts += [" " if is_space else _paragraph(child), child.tail or ""]
+        is_word = child.tag not in NO_WORDS or child.get(f"{TEXT}fixed") == "true"
+        parts += [" " if is_space else _paragraph(child) if is_word else "", child.tail or ""]
     return "".join(parts)

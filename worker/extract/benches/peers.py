@@ -2,9 +2,10 @@
 """Compares the reader of this project with other ones on the files of a folder, for `just bench-extract-peers`.
 
 Each reader runs in a process of its own, over all files of the formats that it reads. CPU time of a library is that of reading, without the
-start of its interpreter; the reader of this project is a program, and is compared with a library without the time of its start. Words are
-compared as `just bench-extract` compares them, with those of a reference for each format; references are readers, too. `--pages` compares
-recognition on pictures of pages whose words are known.
+start of its interpreter; the reader of this project is compared with libraries as one, in one process for all files, and with programs as a
+program, in a process for each file. Files that are read quickly are read three times, of which the fastest counts. Words are compared as
+`just bench-extract` compares them, with those of a reference for each format; references are readers, too. `--pages` compares recognition
+on pictures of pages whose words are known.
 """
 
 import argparse
@@ -196,8 +197,8 @@ def _mean(values: list[float]) -> str:
     return f"{sum(values) / len(values):.3f}" if values else ""
 
 
-def _cpu(results: dict[Path, dict], paths: list[Path], with_start: bool = True) -> float:
-    return sum(max(0.0, results[path]["cpu"] - (0 if with_start else results[path]["start"])) for path in paths)
+def _cpu(results: dict[Path, dict], paths: list[Path], key: str = "cpu") -> float:
+    return sum(results[path].get(key, results[path].get("cpu", 0.0)) for path in paths)
 
 
 def _print_rows(name: str, paths: list[Path], reference: str, results: dict[str, dict[Path, dict]]) -> None:
@@ -210,13 +211,13 @@ def _print_rows(name: str, paths: list[Path], reference: str, results: dict[str,
         both = [path for path in paths if "words" in found[path] and "words" in results["ours"][path]]
         # LibreOffice converts many files at once, and its time is not known.
         timed = reader != "libreoffice"
-        seconds = f"{_cpu(found, [path for path in paths if 'cpu' in found[path]]):.2f}" if timed else ""
-        is_program = peer_readers.READERS[reader].load is None
-        proportion = _cpu(results["ours"], both, is_program) / max(1e-9, _cpu(found, both)) if timed and both and reader != "ours" else None
+        seconds = f"{_cpu(found, paths):.2f}" if timed else ""
+        ours = _cpu(results["ours"], both, "cpu" if peer_readers.READERS[reader].load is None else "served_cpu")
+        proportion = ours / max(1e-9, _cpu(found, both)) if timed and both and reader != "ours" else None
         peak = max((result.get("peak_kb", 0) for result in found.values()), default=0) // 1024 if timed else ""
         times = "" if proportion is None else f"{proportion:.2f}"
         if reader == "ours":
-            times = f"start {1000 * max(result.get('start', 0) for result in found.values()):.1f} ms"
+            times = f"{_cpu(found, paths, 'served_cpu'):.2f} s in one process"
         mark = " (reference)" if reader == reference else ""
         quality = f"{len(read)} of {len(compared)} | {recall} | {order}"
         print(f"| {name} | {len(paths)} | {reader}{mark} | {quality} | {seconds} | {times} | {peak} |", flush=True)
