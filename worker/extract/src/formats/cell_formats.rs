@@ -1,68 +1,59 @@
-//! Which number format each cell of XLS and XLSB has: the library that reads their values says only which of them are dates.
+//! How cells of XLS and XLSB show their numbers: by the number formats of their styles.
 
 use std::collections::HashMap;
 
-use super::number_format::NumberFormat;
+use calamine::{Data, ExcelDateTime, ExcelDateTimeType};
 
-/// The number formats of the cells of a workbook.
+use super::cell_values::formatted;
+use super::number_format::{NumberFormat, NumberKind, SYSTEM_DATES};
+
+/// The number formats of a workbook, and which of them each style of cells has.
 #[derive(Default)]
 pub(super) struct CellFormats {
     formats: HashMap<u16, NumberFormat>,
-    /// The cells of each sheet that have a format, in order: place, and number of the format.
-    sheets: Vec<Vec<(u64, u16)>>,
-}
-
-/// The cells of a sheet, on their way into [`CellFormats`].
-pub(super) struct SheetFormats<'a> {
-    formats: &'a mut CellFormats,
-    /// The numbers of the formats of the styles of cells.
-    styles: &'a [u16],
-    cells: Vec<(u64, u16)>,
+    /// The number of the format of each style of cells.
+    styles: Vec<u16>,
+    /// Whether dates count from 1904.
+    pub(super) is_1904: bool,
 }
 
 impl CellFormats {
     /// Adds a format that the file contains.
     pub(super) fn add(&mut self, number: u16, code: &str) {
-        self.formats.extend(NumberFormat::parse(code).map(|format| (number, format)));
+        if !SYSTEM_DATES.contains(&number.into()) {
+            self.formats.extend(NumberFormat::parse(code).map(|format| (number, format)));
+        }
     }
 
-    /// Adds a format that files do not contain, unless this one has another with its number.
-    pub(super) fn add_standard(&mut self, number: u16) {
+    /// Adds the next style of cells, behind the formats.
+    pub(super) fn add_style(&mut self, number: u16) {
+        self.styles.push(number);
         if let Some(format) = standard(number).and_then(NumberFormat::parse) {
             self.formats.entry(number).or_insert(format);
         }
     }
 
-    /// Starts the next sheet.
-    pub(super) fn sheet<'a>(&'a mut self, styles: &'a [u16]) -> SheetFormats<'a> {
-        SheetFormats { formats: self, styles, cells: Vec::new() }
-    }
-
-    /// The format of a cell; sheets, rows and columns are counted from 0.
-    pub(super) fn format(&self, sheet: usize, row: u32, column: u32) -> Option<&NumberFormat> {
-        let cells = self.sheets.get(sheet)?;
-        let wanted = place(row, column);
-        let found = cells.binary_search_by_key(&wanted, |(place, _)| *place).ok()?;
-        self.formats.get(&cells[found].1)
-    }
-}
-
-impl SheetFormats<'_> {
-    pub(super) fn add(&mut self, row: u32, column: u32, style: usize) {
-        if let Some(number) = self.styles.get(style).filter(|number| self.formats.formats.contains_key(*number)) {
-            self.cells.push((place(row, column), *number));
-        }
-    }
-
-    pub(super) fn end(mut self) {
-        self.cells.sort_unstable();
-        self.formats.sheets.push(self.cells);
+    /// A number as a cell of a style shows it.
+    pub(super) fn shown(&self, style: usize, value: f64) -> String {
+        let number = self.styles.get(style).copied().unwrap_or(0);
+        let format = self.formats.get(&number);
+        let kind = format.map_or_else(|| standard_kind(number), NumberFormat::kind);
+        let time = |kind| Data::DateTime(ExcelDateTime::new(value, kind, self.is_1904));
+        let value = match kind {
+            NumberKind::Number => Data::Float(value),
+            NumberKind::Time => time(ExcelDateTimeType::DateTime),
+            NumberKind::Duration => time(ExcelDateTimeType::TimeDelta),
+        };
+        formatted(&value, format)
     }
 }
 
-/// Row and column in one number.
-fn place(row: u32, column: u32) -> u64 {
-    (u64::from(row) << 32) | u64::from(column)
+/// What the formats show that files do not contain, and whose form follows the reader's system.
+fn standard_kind(number: u16) -> NumberKind {
+    match number {
+        14..=22 | 27..=36 | 45 | 47 | 50..=58 => NumberKind::Time,
+        _ => NumberKind::Number,
+    }
 }
 
 /// The formats that files do not contain, but for dates in the order of the reader's system.
@@ -96,4 +87,22 @@ fn standard(number: u16) -> Option<&'static str> {
         48 => "##0.0E+0",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_show_numbers_by_the_formats_of_their_styles() {
+        let mut formats = CellFormats::default();
+        formats.add(14, "m/d/yy");
+        formats.add(164, "0.0\" km\"");
+        [0, 9, 14, 164, 46].into_iter().for_each(|number| formats.add_style(number));
+        let shown = |style, value| formats.shown(style, value);
+        assert_eq!([shown(0, 0.5), shown(1, 0.5), shown(3, 0.5)], ["0.5", "50%", "0.5 km"]);
+        assert_eq!([shown(2, 45_963.0), shown(4, 1.5), shown(9, 7.0)], ["2025-11-02", "36:00:00", "7"]);
+        formats.is_1904 = true;
+        assert_eq!(formats.shown(2, 44_501.0), "2025-11-02");
+    }
 }

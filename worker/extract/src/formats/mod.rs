@@ -5,6 +5,7 @@ mod archive;
 mod boxes;
 mod builder;
 mod cell_formats;
+mod cell_values;
 mod charts;
 mod code;
 mod code_definitions;
@@ -48,8 +49,9 @@ mod rtf_tokens;
 mod sheets;
 mod summary;
 mod symbols;
-mod xls_formats;
-mod xlsb_formats;
+mod xls;
+mod xls_texts;
+mod xlsb;
 mod zip_recovery;
 
 use std::fs::File;
@@ -186,16 +188,14 @@ fn parts(
     }
     if let Some(main) = main {
         if main.ends_with(".bin") {
-            archive.check_size()?;
-            let formats = xlsb_formats::read(archive, &main);
-            return sheets::read(input, MediaType::Xlsb, formats, limits, builder);
+            return xlsb::read(archive, &main, limits, builder);
         }
         let head = archive.head(&main)?.unwrap_or_default();
         match root_element(&head) {
             "presentation" => return pptx::read(archive, &main, limits, builder),
             "workbook" => {
                 archive.check_size()?;
-                return sheets::read(input, MediaType::Xlsx, None, limits, builder);
+                return sheets::read(input, MediaType::Xlsx, limits, builder);
             }
             "document" => return docx::read(archive, &main, limits, builder),
             // The reader says what is wrong with the markup.

@@ -4,11 +4,23 @@
 
 use calamine::ExcelDateTime;
 
-use super::number_dates::shown_time;
+use super::number_dates::{DateToken, shown_time};
 use super::number_sections::Section;
 
 /// Longest format that Excel accepts; longer ones are damage.
 const MAX_FORMAT_CHARS: usize = 255;
+
+/// The formats of dates whose order follows the reader's system: such a date is shown as ISO.
+pub(super) const SYSTEM_DATES: [u32; 2] = [14, 22];
+
+/// What a number is by its format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NumberKind {
+    Number,
+    /// A date, or a time of the day.
+    Time,
+    Duration,
+}
 
 /// A format: for all numbers, or for positive ones, negative ones and zero, or by conditions.
 #[derive(Debug)]
@@ -25,6 +37,15 @@ impl NumberFormat {
         }
         let sections: Vec<_> = split(code).into_iter().map(Section::parse).collect();
         Some(Self { sections })
+    }
+
+    /// What numbers are, by the first section.
+    pub(super) fn kind(&self) -> NumberKind {
+        match self.sections.first().and_then(|section| section.date.as_ref()) {
+            Some(parts) if parts.iter().any(|part| matches!(part, DateToken::Elapsed(..))) => NumberKind::Duration,
+            Some(_) => NumberKind::Time,
+            None => NumberKind::Number,
+        }
     }
 
     /// A number as it is shown; `None`: the format does not say how.

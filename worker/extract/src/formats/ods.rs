@@ -98,7 +98,7 @@ impl<'a> Walk<'a> {
         {
             for row in self.row..next.min(MAX_ROWS) {
                 for (column, text) in &self.cells {
-                    rows.add(row, *column, text.clone())?;
+                    rows.add(row, *column, text)?;
                 }
             }
         }

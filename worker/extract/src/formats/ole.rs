@@ -7,7 +7,7 @@ use cfb::CompoundFile;
 
 use super::builder::DocumentBuilder;
 use super::failures::unreadable;
-use super::{doc, msg, ppt, sheets};
+use super::{doc, msg, ppt, sheets, xls};
 use crate::{ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Reads a container by what is in it.
@@ -18,7 +18,7 @@ pub(super) fn read(mut file: File, limits: &ExtractLimits, builder: &mut Documen
         Err(_) => {
             // Workbooks are read in spite of damage that others are not.
             file.rewind().map_err(unreadable)?;
-            return sheets::read(file, MediaType::Xls, None, limits, builder)
+            return sheets::read(file, MediaType::Xls, limits, builder)
                 .map_err(|_| FileError::new(FileErrorKind::Corrupt, "The file's container is cut short or damaged."));
         }
     };
@@ -28,9 +28,8 @@ pub(super) fn read(mut file: File, limits: &ExtractLimits, builder: &mut Documen
     if msg::is_mail(&container) {
         return msg::read(container, builder);
     }
-    if ["/Workbook", "/Book"].iter().any(|stream| container.exists(stream)) {
-        file.rewind().map_err(unreadable)?;
-        return sheets::read(file, MediaType::Xls, None, limits, builder);
+    if let Some(name) = xls::stream_name(&container) {
+        return xls::read(&mut container, name, limits, builder);
     }
     if container.exists("/WordDocument") {
         return doc::read(&mut container, builder);

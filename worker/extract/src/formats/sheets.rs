@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Seek};
 
-use calamine::{CellErrorType, Data, ExcelDateTime, Reader, SheetType, SheetVisible, Sheets, Xls, Xlsb, Xlsx};
+use calamine::{Data, Reader, SheetType, SheetVisible, Sheets, Xls, Xlsx};
 
 use super::builder::DocumentBuilder;
-use super::cell_formats::CellFormats;
-use super::decimal::decimal;
+use super::cell_values::formatted;
 use super::failures::{too_many_pages, too_much_text, unreadable};
-use super::number_format::NumberFormat;
-use super::xls_formats;
+use super::number_format::{NumberFormat, SYSTEM_DATES};
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Most columns of a row that are padded with empty cells; rows of wider sheets have only their filled cells.
@@ -19,52 +17,66 @@ const MAX_PADDED_COLUMNS: u32 = 256;
 /// The filled cells of a row: its number, and each with its column, both from 0.
 type Row = (u32, Vec<(u32, String)>);
 
-/// The formats of dates whose order follows the reader's system: such a date is shown as ISO.
-const SYSTEM_DATES: [u32; 2] = [14, 22];
+/// A sheet of a workbook.
+pub(super) struct Sheet {
+    pub(super) name: String,
+    /// Whether only programs see it.
+    pub(super) is_very_hidden: bool,
+}
 
-/// Reads a workbook of Excel, of any kind, with the formats of its cells if it is one of XLSB.
+/// Reads an XLSX workbook, or an XLS one in a container that is damaged, without the formats of its cells.
 pub(super) fn read<R: Read + Seek>(
     reader: R,
     media_type: MediaType,
-    mut formats: Option<CellFormats>,
     limits: &ExtractLimits,
     builder: &mut DocumentBuilder,
 ) -> Result<(), FileError> {
-    let mut reader = BufReader::new(reader);
-    if media_type == MediaType::Xls {
-        formats = xls_formats::read(&mut reader);
-        reader.rewind().map_err(unreadable)?;
-    }
+    let reader = BufReader::new(reader);
     let mut workbook = match media_type {
         MediaType::Xls => Sheets::Xls(Xls::new(reader).map_err(|error| file_error(error.into()))?),
-        MediaType::Xlsb => Sheets::Xlsb(Xlsb::new(reader).map_err(|error| file_error(error.into()))?),
         _ => Sheets::Xlsx(Xlsx::new(reader).map_err(|error| file_error(error.into()))?),
     };
-    builder.media_type(media_type);
-    builder.if_empty("The workbook has no filled cells.");
     if let Ok(properties) = workbook.workbook_properties() {
         builder.title(properties.title.as_deref().unwrap_or_default());
         builder.property("author", properties.creator.as_deref().unwrap_or_default());
     }
-    let sheets = workbook.sheets_metadata().to_vec();
+    let sheet = |sheet: &calamine::Sheet| Sheet {
+        name: sheet.name.clone(),
+        is_very_hidden: sheet.visible == SheetVisible::VeryHidden,
+    };
+    let found = workbook.sheets_metadata().to_vec();
+    let sheets: Vec<_> = found.iter().map(sheet).collect();
+    add_sheets(&sheets, media_type, limits, builder, |place, rows, builder| {
+        match read_rows(&mut workbook, &sheets[place].name, rows, builder) {
+            // Sheets of charts and macros have no table.
+            Err(error) if error.kind == FileErrorKind::Corrupt && found[place].typ != SheetType::WorkSheet => Ok(()),
+            read => read,
+        }
+    })
+}
+
+/// Adds the sheets of a workbook, whose rows a function reads by the place of the sheet.
+pub(super) fn add_sheets(
+    sheets: &[Sheet],
+    media_type: MediaType,
+    limits: &ExtractLimits,
+    builder: &mut DocumentBuilder,
+    mut read_rows: impl FnMut(usize, &mut Rows, &DocumentBuilder) -> Result<(), FileError>,
+) -> Result<(), FileError> {
+    builder.media_type(media_type);
+    builder.if_empty("The workbook has no filled cells.");
     let count = u32::try_from(sheets.len()).unwrap_or(u32::MAX);
     if count > limits.max_pages {
         builder.skip(too_many_pages())?;
     }
     builder.page_count(count);
-    for (sheet, page) in sheets.iter().zip(1..=limits.max_pages) {
+    for ((place, sheet), page) in sheets.iter().enumerate().zip(1..=limits.max_pages) {
         builder.page(page);
-        if sheet.visible == SheetVisible::VeryHidden {
+        if sheet.is_very_hidden {
             continue;
         }
         let mut rows = Rows::new(limits);
-        let format = |row, column| formats.as_ref()?.format(page as usize - 1, row, column);
-        let read = read_rows(&mut workbook, &sheet.name, format, &mut rows, builder);
-        // Sheets of charts and macros have no table.
-        let is_damaged = matches!(&read, Err(error) if error.kind == FileErrorKind::Corrupt);
-        if is_damaged && sheet.typ != SheetType::WorkSheet {
-            continue;
-        }
+        let read = read_rows(place, &mut rows, builder);
         rows.add_to(builder, &sheet.name)?;
         match read {
             Err(error) if error.kind == FileErrorKind::Corrupt => builder.skip(error)?,
@@ -72,6 +84,16 @@ pub(super) fn read<R: Read + Seek>(
         }
     }
     Ok(())
+}
+
+/// The failure of a workbook that is damaged.
+pub(super) fn damaged() -> FileError {
+    FileError::new(FileErrorKind::Corrupt, "The workbook is damaged.")
+}
+
+/// The failure of a workbook with a password.
+pub(super) fn encrypted() -> FileError {
+    FileError::new(FileErrorKind::Encrypted, "The workbook is protected by a password.")
 }
 
 /// Adds rows without an empty one between them.
@@ -115,10 +137,9 @@ fn cell_name(column: u32, row: u32) -> String {
 }
 
 /// The filled rows of a sheet. Cells of XLSX come one by one; a sheet with a cell in its last corner has no grid in memory.
-fn read_rows<'f, R: Read + Seek>(
+fn read_rows<R: Read + Seek>(
     workbook: &mut Sheets<R>,
     sheet: &str,
-    format: impl Fn(u32, u32) -> Option<&'f NumberFormat>,
     rows: &mut Rows,
     builder: &DocumentBuilder,
 ) -> Result<(), FileError> {
@@ -128,8 +149,7 @@ fn read_rows<'f, R: Read + Seek>(
             let range = other.worksheet_range(sheet).map_err(file_error)?;
             let (top, left) = range.start().unwrap_or_default();
             for (row, column, value) in range.used_cells() {
-                let (row, column) = (top + row as u32, left + column as u32);
-                rows.add(row, column, formatted(value, format(row, column)))?;
+                rows.add(top + row as u32, left + column as u32, &formatted(value, None))?;
             }
         }
     }
@@ -164,7 +184,7 @@ fn streamed<R: Read + Seek>(
                 .as_ref(),
             _ => None,
         };
-        rows.add(row, column, formatted(&value, format))?;
+        rows.add(row, column, &formatted(&value, format))?;
     }
     Ok(())
 }
@@ -192,8 +212,14 @@ impl Rows {
         Ok(())
     }
 
-    pub(super) fn add(&mut self, row: u32, column: u32, value: String) -> Result<(), FileError> {
-        let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+    pub(super) fn add(&mut self, row: u32, column: u32, text: &str) -> Result<(), FileError> {
+        let mut value = String::with_capacity(text.len());
+        for word in text.split_whitespace() {
+            if !value.is_empty() {
+                value.push(' ');
+            }
+            value.push_str(word);
+        }
         if value.is_empty() {
             return Ok(());
         }
@@ -218,62 +244,12 @@ impl Rows {
     }
 }
 
-/// A value as its format shows it.
-fn formatted(value: &Data, format: Option<&NumberFormat>) -> String {
-    let by_format = format.and_then(|format| match value {
-        Data::Int(number) => format.number(*number as f64),
-        Data::Float(number) => format.number(*number),
-        Data::DateTime(time) => format.time(time),
-        _ => None,
-    });
-    by_format.unwrap_or_else(|| shown(value))
-}
-
-/// A value without a format, as a person reads it.
-fn shown(value: &Data) -> String {
-    match value {
-        Data::Int(number) => number.to_string(),
-        Data::Float(number) => decimal(*number),
-        Data::String(text) => text.clone(),
-        Data::Bool(true) => "TRUE".to_owned(),
-        Data::Bool(false) => "FALSE".to_owned(),
-        Data::DateTime(time) => date_time(time),
-        Data::DateTimeIso(text) | Data::DurationIso(text) => text.clone(),
-        Data::Error(CellErrorType::NA) | Data::Empty => String::new(),
-        Data::Error(error) => error.to_string(),
-    }
-}
-
-fn date_time(time: &ExcelDateTime) -> String {
-    let (year, month, day, hour, minute, second, _) = time.to_ymd_hms_milli();
-    if time.is_duration() {
-        let seconds = (time.as_f64() * 86_400.0).round() as i64;
-        return format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    }
-    let clock = match second {
-        0 => format!("{hour:02}:{minute:02}"),
-        _ => format!("{hour:02}:{minute:02}:{second:02}"),
-    };
-    if (0.0..1.0).contains(&time.as_f64()) {
-        return clock;
-    }
-    match time.as_f64().fract() == 0.0 {
-        true => format!("{year:04}-{month:02}-{day:02}"),
-        false => format!("{year:04}-{month:02}-{day:02} {clock}"),
-    }
-}
-
 fn file_error(error: calamine::Error) -> FileError {
-    use calamine::{Error, XlsError, XlsbError, XlsxError};
+    use calamine::{Error, XlsError, XlsxError};
     match error {
-        Error::Io(error)
-        | Error::Xlsx(XlsxError::Io(error))
-        | Error::Xls(XlsError::Io(error))
-        | Error::Xlsb(XlsbError::Io(error)) => unreadable(error),
-        Error::Xlsx(XlsxError::Password) | Error::Xls(XlsError::Password) | Error::Xlsb(XlsbError::Password) => {
-            FileError::new(FileErrorKind::Encrypted, "The workbook is protected by a password.")
-        }
-        _ => FileError::new(FileErrorKind::Corrupt, "The workbook is damaged."),
+        Error::Io(error) | Error::Xlsx(XlsxError::Io(error)) | Error::Xls(XlsError::Io(error)) => unreadable(error),
+        Error::Xlsx(XlsxError::Password) | Error::Xls(XlsError::Password) => encrypted(),
+        _ => damaged(),
     }
 }
 
