@@ -41,6 +41,7 @@ mod pdf;
 mod picture;
 mod plain;
 mod ppt;
+mod ppt_objects;
 mod pptx;
 mod rows;
 mod rtf;

@@ -9,6 +9,7 @@ use encoding_rs::UTF_16LE;
 use super::builder::DocumentBuilder;
 use super::doc::{number16, number32, stream};
 use super::failures::too_many_pages;
+use super::ppt_objects::Objects;
 use super::summary;
 use crate::encoding::guess;
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
@@ -26,6 +27,7 @@ const TEXT: u16 = 4008;
 const SLIDE_LIST: u16 = 4080;
 const USER_EDIT: u16 = 4085;
 const DIRECTORY: u16 = 6002;
+const OBJECT_REFERENCE: u16 = 3009;
 
 /// The mark of a presentation with a password.
 const ENCRYPTED: u32 = 0xF3D1_C4DF;
@@ -61,10 +63,14 @@ pub(super) fn read<F: Read + Seek>(
     if slides.len() > limits.max_pages as usize {
         builder.skip(too_many_pages())?;
     }
+    let mut objects = Objects::new(file.document().map(|document| document.content).unwrap_or_default(), limits);
     for (slide, number) in slides.iter().zip(1..=limits.max_pages) {
         builder.page(number);
         for text in &slide.texts {
             add(builder, text)?;
+        }
+        for id in &slide.objects {
+            objects.add(*id, |storage| file.current(storage), builder)?;
         }
         for note in &slide.notes {
             builder.push(ElementKind::Aside, &note.text.replace('\r', "\n"))?;
@@ -122,19 +128,21 @@ struct SlideText {
 struct Slide {
     texts: Vec<SlideText>,
     notes: Vec<SlideText>,
+    /// The identifiers of embedded objects.
+    objects: Vec<u32>,
 }
 
 /// A record: a list of records, or a value.
 #[derive(Clone, Copy)]
-struct Record<'a> {
-    kind: u16,
-    instance: u16,
+pub(super) struct Record<'a> {
+    pub(super) kind: u16,
+    pub(super) instance: u16,
     is_list: bool,
-    content: &'a [u8],
+    pub(super) content: &'a [u8],
 }
 
 /// The records of some bytes. One that is cut short has the bytes that are there.
-fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
+pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let (head, kind, length) = (number16(rest, 0)?, number16(rest, 2)?, number32(rest, 4)? as usize);
@@ -192,12 +200,15 @@ impl<'a> Presentation<'a> {
         self.record(*self.places.get(&id)?)
     }
 
+    /// The record of the presentation as a whole.
+    fn document(&self) -> Option<Record<'a>> {
+        let document = self.document.and_then(|id| self.current(id)).filter(|record| record.kind == DOCUMENT);
+        document.or_else(|| records(self.bytes).find(|record| record.kind == DOCUMENT))
+    }
+
     /// The slides in their order; those of a file without a directory in the order of the stream.
     fn slides(&self) -> Vec<Slide> {
-        let document = self.document.and_then(|id| self.current(id)).filter(|record| record.kind == DOCUMENT);
-        let Some(document) = document.or_else(|| records(self.bytes).find(|record| record.kind == DOCUMENT)) else {
-            return self.all_slides();
-        };
+        let Some(document) = self.document() else { return self.all_slides() };
         let lists: Vec<_> = records(document.content).filter(|record| record.kind == SLIDE_LIST).collect();
         let list =
             |instance: u16| lists.iter().find(|list| list.instance == instance).map(|list| entries(list.content));
@@ -211,8 +222,7 @@ impl<'a> Presentation<'a> {
 
     fn slide(&self, entry: Entry, notes: &HashMap<u32, u32>) -> Slide {
         let record = self.current(entry.id).filter(|record| record.kind == SLIDE);
-        let mut drawing = Drawing { outline: entry.texts, used: Vec::new(), texts: Vec::new(), kind: TextKind::Other };
-        drawing.used.resize(drawing.outline.len(), false);
+        let mut drawing = Drawing::new(entry.texts);
         let mut of_notes = Vec::new();
         if let Some(record) = record {
             drawing.read(record.content, 0);
@@ -220,22 +230,17 @@ impl<'a> Presentation<'a> {
             // The identifier of the notes stands behind the layout and the master.
             let id = atom.and_then(|atom| number32(atom.content, 16)).and_then(|slide| notes.get(&slide));
             if let Some(record) = id.and_then(|id| self.current(*id)).filter(|record| record.kind == NOTES) {
-                of_notes = texts_of(record.content);
+                of_notes = Drawing::of(record.content).all();
             }
         }
-        Slide { texts: drawing.all(), notes: of_notes }
+        Slide { objects: std::mem::take(&mut drawing.objects), texts: drawing.all(), notes: of_notes }
     }
 
     fn all_slides(&self) -> Vec<Slide> {
         let slides = records(self.bytes).filter(|record| record.kind == SLIDE);
-        slides.map(|record| Slide { texts: texts_of(record.content), notes: Vec::new() }).collect()
+        let texts = slides.map(|record| Drawing::of(record.content).all());
+        texts.map(|texts| Slide { texts, notes: Vec::new(), objects: Vec::new() }).collect()
     }
-}
-
-fn texts_of(content: &[u8]) -> Vec<SlideText> {
-    let mut drawing = Drawing { outline: Vec::new(), used: Vec::new(), texts: Vec::new(), kind: TextKind::Other };
-    drawing.read(content, 0);
-    drawing.all()
 }
 
 /// A slide in the list of slides, with the texts of its placeholders.
@@ -283,9 +288,21 @@ struct Drawing {
     used: Vec<bool>,
     texts: Vec<SlideText>,
     kind: TextKind,
+    objects: Vec<u32>,
 }
 
 impl Drawing {
+    fn new(outline: Vec<SlideText>) -> Self {
+        let used = vec![false; outline.len()];
+        Self { outline, used, texts: Vec::new(), kind: TextKind::Other, objects: Vec::new() }
+    }
+
+    fn of(content: &[u8]) -> Self {
+        let mut drawing = Self::new(Vec::new());
+        drawing.read(content, 0);
+        drawing
+    }
+
     fn read(&mut self, bytes: &[u8], depth: usize) {
         if depth > MAX_DEPTH {
             return;
@@ -302,6 +319,7 @@ impl Drawing {
                         self.texts.push(text.clone());
                     }
                 }
+                OBJECT_REFERENCE => self.objects.extend(number32(record.content, 0)),
                 _ if record.is_list => self.read(record.content, depth + 1),
                 _ => {
                     let text = text(record).filter(|text| text.trim() != FIELD);
