@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Cursor;
+use std::sync::LazyLock;
 
 use mail_parser::mailbox::mbox::MessageIterator;
 use mail_parser::{Address, Message, MessageParser, MessagePart, MimeHeaders, PartType};
@@ -12,10 +13,14 @@ use super::html;
 use crate::encoding;
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
+/// Reads the headers that a document has, and those of parts.
+static PARSER: LazyLock<MessageParser> =
+    LazyLock::new(|| MessageParser::new().with_minimal_headers().with_message_ids().default_header_ignore());
+
 /// Reads a mail.
 pub(super) fn read(bytes: &[u8], builder: &mut DocumentBuilder) -> Result<(), FileError> {
     let ended = with_header_end(bytes);
-    let message = MessageParser::default().parse(&*ended).ok_or_else(no_mail)?;
+    let message = PARSER.parse(&*ended).ok_or_else(no_mail)?;
     builder.media_type(MediaType::Mail);
     builder.if_empty("The mail has no text.");
     add(builder, &message, true)?;
@@ -54,7 +59,7 @@ pub(super) fn read_mailbox(
             break;
         }
         builder.page(count);
-        match MessageParser::default().parse(&*with_header_end(mail.contents())) {
+        match PARSER.parse(&*with_header_end(mail.contents())) {
             Some(message) => {
                 add(builder, &message, false)?;
                 if is_malformed(&message) {

@@ -1,6 +1,7 @@
 //! What readers of XML share.
 
 use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
@@ -27,8 +28,15 @@ pub(super) fn check_end(xml: &str) -> Result<(), FileError> {
 
 /// An attribute by its name without prefix.
 pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
-    let found = tag.attributes().flatten().find(|attribute| attribute.key.local_name().as_ref() == name)?;
+    let found = attributes(tag).find(|attribute| attribute.key.local_name().as_ref() == name)?;
     found.normalized_value(XmlVersion::Implicit1_0).ok().map(|value| value.into_owned())
+}
+
+/// The attributes of an element, also repeated ones.
+pub(super) fn attributes<'a>(tag: &'a BytesStart<'_>) -> impl Iterator<Item = Attribute<'a>> {
+    let mut attributes = tag.attributes();
+    attributes.with_checks(false);
+    attributes.flatten()
 }
 
 /// An attribute as a number.

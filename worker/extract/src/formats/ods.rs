@@ -1,12 +1,13 @@
 //! OpenDocument spreadsheets: the cells as they are shown, which is their text in the file.
 
+use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
 use super::decimal::decimal;
 use super::failures::too_many_pages;
-use super::markup::{ElementReader, append_text, attribute, check_end, number};
+use super::markup::{ElementReader, append_text, attribute, attributes, check_end, number};
 use super::odf::{add_properties, check_protection};
 use super::sheets::Rows;
 use crate::{ExtractLimits, FileError, FileErrorKind, MediaType};
@@ -158,8 +159,8 @@ impl ElementReader for Walk<'_> {
             "p" | "h" => self.in_paragraph = self.in_paragraph.saturating_sub(1),
             "table-cell" | "covered-table-cell" if self.inner_tables == 0 => {
                 let Some(cell) = self.cell.take() else { return Ok(()) };
-                let shown = cell.shown();
                 let next = self.column.saturating_add(cell.count);
+                let shown = cell.shown();
                 if !shown.is_empty() {
                     self.cells.extend((self.column..next.min(MAX_COLUMNS)).map(|column| (column, shown.clone())));
                 }
@@ -191,34 +192,47 @@ fn repeated(tag: &BytesStart<'_>, name: &str) -> u32 {
 
 impl Cell {
     fn new(tag: &BytesStart<'_>) -> Self {
-        let kind = attribute(tag, "value-type").unwrap_or_default();
-        let date = attribute(tag, "date-value").map(|date| date.replace('T', " "));
-        let value = match kind.as_str() {
-            "date" => date.clone(),
-            "time" => attribute(tag, "time-value"),
-            "boolean" => attribute(tag, "boolean-value").map(|value| value.to_uppercase()),
-            "string" => attribute(tag, "string-value"),
-            _ => attribute(tag, "value").and_then(|value| value.parse().ok()).map(decimal),
+        // Sheets have many cells: one pass over the attributes.
+        let (mut kind, mut values, mut count) = (None, Vec::new(), 1);
+        for attribute in attributes(tag) {
+            let Ok(value) = attribute.normalized_value(XmlVersion::Implicit1_0) else { continue };
+            match attribute.key.local_name().as_ref() {
+                "value-type" => _ = kind.get_or_insert(value),
+                "number-columns-repeated" => count = value.parse().unwrap_or(1).max(1),
+                "date-value" | "time-value" | "boolean-value" | "string-value" | "value" => {
+                    values.push((attribute.key, value));
+                }
+                _ => {}
+            }
+        }
+        let value =
+            |name: &str| values.iter().find(|(key, _)| key.local_name().as_ref() == name).map(|(_, value)| value);
+        let date = value("date-value").map(|date| date.replace('T', " "));
+        let value = match kind.as_deref() {
+            Some("date") => date.clone(),
+            Some("time") => value("time-value").map(|time| time.to_string()),
+            Some("boolean") => value("boolean-value").map(|value| value.to_uppercase()),
+            Some("string") => value("string-value").map(|text| text.to_string()),
+            _ => value("value").and_then(|value| value.parse().ok()).map(decimal),
         };
-        let count = repeated(tag, "number-columns-repeated");
         Self { count, text: String::new(), value: value.unwrap_or_default(), date }
     }
 
     /// The text of the cell. A date with a year of two digits, whose order is unknown, is shown as ISO.
-    fn shown(&self) -> String {
-        let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    fn shown(self) -> String {
+        let text = self.text.trim();
         if text.is_empty() {
-            return self.value.clone();
+            return self.value;
         }
         if let Some(date) = &self.date
             && let (Some(year), Some(short)) = (date.get(..4), date.get(2..4))
             && !text.contains(year)
             && text.contains(short)
         {
-            return date.clone();
+            return self.date.unwrap_or_default();
         }
         // A value that is not there.
-        if text == "#N/A" { String::new() } else { text }
+        if text == "#N/A" { String::new() } else { self.text }
     }
 }
 
