@@ -91,7 +91,7 @@ impl EvaluationSettings {
             filter,
             limit,
             per_file: Some(1),
-            // Weights that nobody has given are those of each query.
+            // Without given ones, each query has weights of its own.
             weights: (self.fit_weights || self.weights.is_some()).then_some(weights),
             rerank: self.rerank.clone(),
             threshold: self.threshold.unwrap_or_default(),

@@ -192,6 +192,7 @@ mod tests {
         assert_eq!((turned.width, turned.height, turned.points[0], turned.points[3]), (1, 2, 0, 255));
         assert_eq!(picture.turned(2).points[0], 255);
         assert_eq!(picture.turned(4).points, picture.points);
+        assert_eq!(picture.scaled(0.0, 0.0, 2.0, 1.0, 1, 1), [127.5; 3]);
         let points: Vec<u8> = (0..18).collect();
         let picture = Picture { width: 3, height: 2, points };
         let [once, twice, thrice] = [1, 2, 3].map(|times| picture.turned(times));
@@ -199,6 +200,5 @@ mod tests {
         assert_eq!(twice.turned(1).points, thrice.points);
         assert_eq!((thrice.width, thrice.height, &thrice.points[..3]), (2, 3, &[6, 7, 8][..]));
         assert_eq!(thrice.turned(1).points, picture.points);
-        assert_eq!(picture.scaled(0.0, 0.0, 2.0, 1.0, 1, 1), [127.5; 3]);
     }
 }

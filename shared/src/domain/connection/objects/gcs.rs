@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    ObjectStream,
     rules::{OBJECTS, bucket, web_address},
+    stream::ObjectStream,
 };
 use crate::{
     domain::connection::{

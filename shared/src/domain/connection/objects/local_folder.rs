@@ -4,8 +4,8 @@ use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ObjectStream,
     rules::{OBJECTS_WITH_ACL, root},
+    stream::ObjectStream,
 };
 use crate::domain::connection::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits, provider::schema,

@@ -6,10 +6,8 @@ mod local_folder;
 mod rules;
 mod s3;
 mod sftp;
+mod stream;
 mod webdav;
-
-use json_schema::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 pub use self::{
     azure_blob::{AzureBlob, AzureBlobCredentials, AzureBlobSettings},
@@ -18,18 +16,9 @@ pub use self::{
     rules::MAX_PATH_BYTES,
     s3::{S3, S3Credentials, S3Settings},
     sftp::{Sftp, SftpCredentials, SftpSettings},
+    stream::ObjectStream,
     webdav::{WebDav, WebDavCredentials, WebDavSettings},
 };
-
-/// The setting `stream` of a `source.connection` that reads objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(crate = "json_schema")]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct ObjectStream {
-    /// The folder to read, with everything below it; absent: all.
-    #[schemars(length(max = 4096))]
-    pub path: String,
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,8 @@ use json_schema::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ObjectStream,
     rules::{OBJECTS_WITH_ACL, root, text},
+    stream::ObjectStream,
 };
 use crate::{
     domain::connection::{

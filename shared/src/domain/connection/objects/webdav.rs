@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    ObjectStream,
     rules::{OBJECTS, root, text, web_address},
+    stream::ObjectStream,
 };
 use crate::{
     domain::connection::{
