@@ -8,8 +8,8 @@ use crate::support::{TestAccount, TestApp, hit_names, part};
 /// `tides.txt`, `damaged.txt` with a wrong checksum, `plans/harbour.md`, and `program.exe`, which no reader knows.
 const ARCHIVE: &[u8] = include_bytes!("../../../worker/extract/tests/data/members.zip");
 
-/// A book that has the first of its two chapters.
-const BOOK: &[u8] = include_bytes!("../../../worker/extract/tests/data/missing-chapter.epub");
+/// A document with a paragraph, and an embedded document that is a program.
+const LETTER: &[u8] = include_bytes!("../../../worker/extract/tests/data/unread-part.docx");
 
 struct Setup {
     app: TestApp,
@@ -179,12 +179,12 @@ async fn archive_whose_members_exceed_the_quota_fails_and_leaves_none() {
 #[actix_web::test]
 async fn part_of_a_file_that_is_not_read_is_a_warning_of_the_log() {
     let setup = Setup::new(&[]).await;
-    let file = setup.upload("sea.epub", BOOK).await;
+    let file = setup.upload("sea.docx", LETTER).await;
     assert_eq!(file["state"], "ready", "{file}");
     let runs = setup.get("runs").await;
     let log = setup.log(&runs["items"][0]).await;
     let [warning] = log.as_slice() else { panic!("{log:?}") };
     assert_eq!(warning["kind"], "warning", "{warning}");
-    assert_eq!((&warning["node"], &warning["detail"]), (&json!("partition"), &json!("Chapter 2 is missing.")));
+    assert_eq!((&warning["node"], &warning["detail"]), (&json!("partition"), &json!("An embedded document was not read.")));
     setup.app.stop().await;
 }
