@@ -185,6 +185,9 @@ async fn part_of_a_file_that_is_not_read_is_a_warning_of_the_log() {
     let log = setup.log(&runs["items"][0]).await;
     let [warning] = log.as_slice() else { panic!("{log:?}") };
     assert_eq!(warning["kind"], "warning", "{warning}");
-    assert_eq!((&warning["node"], &warning["detail"]), (&json!("partition"), &json!("An embedded document was not read.")));
+    assert_eq!(
+        (&warning["node"], &warning["detail"]),
+        (&json!("partition"), &json!("An embedded document was not read."))
+    );
     setup.app.stop().await;
 }

@@ -158,7 +158,7 @@ mod tests {
         ))
         .await
         .unwrap();
-        assert_eq!(invalid(&db).await.unwrap(), [left.clone()]);
+        assert_eq!(invalid(&db).await.unwrap(), std::slice::from_ref(&left));
         assert!(!is_building(&db).await.unwrap());
         drop_invalid(&db, &left).await.unwrap();
         assert_eq!(invalid(&db).await.unwrap(), [""; 0]);
