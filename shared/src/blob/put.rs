@@ -28,6 +28,9 @@ const MAX_UNACKED_CHUNKS: usize = 8;
 /// Frames of one upload that are sealed in parallel: the cipher is the slowest step, and can use several cores.
 pub(super) const MAX_PARALLEL_SEALS: usize = 4;
 
+/// Largest frame that is sealed without another thread, whose start takes longer.
+const MAX_DIRECT_SEAL_BYTES: usize = 8 * 1024;
+
 /// Length and hash of stored content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobInfo {
@@ -113,8 +116,11 @@ impl BlobUpload {
         }
     }
 
-    /// Starts to seal a frame on another thread, and sends sealed frames.
+    /// Starts to seal a frame on another thread, and sends sealed frames. A small frame that is the only one is sealed at once.
     async fn add(&mut self, frame: UnsealedFrame) -> Result<(), PublishRejected> {
+        if self.chunks == 0 && self.sealing.is_empty() && frame.bytes() <= MAX_DIRECT_SEAL_BYTES {
+            return self.send(frame.seal()).await;
+        }
         self.send_sealed(MAX_PARALLEL_SEALS - 1).await?;
         self.sealing.push_back(spawn_blocking(|| frame.seal()));
         Ok(())

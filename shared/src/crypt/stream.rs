@@ -122,6 +122,12 @@ pub struct UnsealedFrame {
 }
 
 impl UnsealedFrame {
+    /// The length of the content, in bytes; of the first frame with the header.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The sealed bytes; those of the first frame begin with the header. Takes about a millisecond of CPU time.
     #[must_use]
     pub fn seal(mut self) -> Bytes {

@@ -17,6 +17,9 @@ use super::super::CallFailure;
 
 /// Longest wait for one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_BUFFER_BYTES: usize = 8 << 10;
+/// A page of rows takes few turns of the relay and its client.
+const RESPONSE_BUFFER_BYTES: usize = 64 << 10;
 /// The name that clients of PostgreSQL expect in a directory, with the port of the options.
 const SOCKET: &str = ".s.PGSQL.5432";
 
@@ -38,7 +41,8 @@ impl Relay {
             if let Ok((mut client, _)) = listener.accept().await {
                 drop(listener);
                 // Either side may end the connection at any time.
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                let (up, down) = (REQUEST_BUFFER_BYTES, RESPONSE_BUFFER_BYTES);
+                let _ = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, up, down).await;
             }
         });
         Ok(Self { directory, task })

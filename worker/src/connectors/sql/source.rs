@@ -4,7 +4,7 @@
 //! at which the listing before began, so that rows which changed while they were read are read again. Rows without a cursor are
 //! in each of them: nothing says whether they changed but their content.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures::stream;
@@ -367,7 +367,7 @@ fn failed(stream: &RowStream, key: &str, reason: &str) -> ObjectFailure {
 fn label(stream: &RowStream) -> String {
     match (&stream.table, &stream.query) {
         (Some(table), _) => table.clone(),
-        (None, query) => format!("query-{}", &hash(query.as_deref().unwrap_or_default().as_bytes())[..8]),
+        (None, query) => format!("query-{}", &hash(&[query.as_deref().unwrap_or_default().as_bytes()])[..8]),
     }
 }
 
@@ -380,6 +380,8 @@ struct ObjectForm<'a> {
     stream: &'a RowStream,
     /// The largest content.
     max_bytes: u64,
+    /// What identifies the stream.
+    label: String,
     /// The stream, in locators of objects.
     locator: Value,
     /// Another form of the same row is another content.
@@ -389,13 +391,14 @@ struct ObjectForm<'a> {
 impl<'a> ObjectForm<'a> {
     fn of(stream: &'a RowStream, max_bytes: u64) -> Self {
         let form = format!("{:?}{:?}", stream.name, stream.template);
-        Self { stream, max_bytes, locator: json!(stream), hash: hash(form.as_bytes())[..8].to_owned() }
+        let hash = hash(&[form.as_bytes()])[..8].to_owned();
+        Self { stream, max_bytes, label: label(stream), locator: json!(stream), hash }
     }
 
     /// A row as an object.
     fn listed(&self, row: RawRow) -> Result<ListedObject, Failure> {
         let failure = |reason: &str| Failure::new(FailureCode::SourceRejected, reason);
-        let stream = self.stream;
+        let (stream, label) = (self.stream, self.label.as_str());
         let Some(json) = row.json else {
             return Err(self.too_large(&format!("{} bytes", row.bytes)));
         };
@@ -411,14 +414,14 @@ impl<'a> ObjectForm<'a> {
             }
             None => (json, "application/json", "json"),
         };
-        let name =
-            name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| format!("{}-{}", label(stream), row.key));
+        let name = name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| format!("{label}-{}", row.key));
         let revision = match &row.cursor {
             Some(cursor) => format!("{cursor} {}", self.hash),
-            None => hash(format!("{name}\n{content}").as_bytes()),
+            None => hash(&[name.as_bytes(), b"\n", content.as_bytes()]),
         };
+        let external_id = format!("{label}/{}", row.key);
         Ok(ListedObject {
-            external_id: external_id(stream, &row.key),
+            external_id,
             name: format!("{name}.{extension}"),
             revision,
             bytes: Some(content.len() as u64),
@@ -462,11 +465,13 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// The hash of these parts, one behind the other.
+fn hash(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]
