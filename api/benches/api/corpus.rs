@@ -72,7 +72,7 @@ impl Corpus<'_> {
         let vectors = vectors.map(|(chunk, vector)| NewVector { chunk, input_hash: id::new(), vector });
         store::chunk::insert_vectors(tx, workspace, self.space, target, vectors.collect()).await.unwrap();
         store::file::set_state(tx, workspace, version, FileState::Ready, None).await.unwrap();
-        store::file::make_live(tx, workspace, id, version).await.unwrap();
+        store::file::make_live(tx, workspace, &[(id, version)]).await.unwrap();
     }
 
     /// Makes everything that was loaded visible to search.

@@ -76,7 +76,20 @@ async fn objects_of_a_sync_share_jobs() {
     assert_eq!((&run["state"], &run["items"]), (&json!("completed"), &json!(200)), "{run}");
     assert_eq!(setup.derived_names().await.len(), 200);
     // The number of jobs of one item each is not certain: the others of a slow item get such jobs.
-    assert_eq!(setup.app.count("added_job where kind = 'run.items'").await, 8);
+    assert_eq!(setup.app.count("added_job where kind = 'run.items'").await, 7);
+    // What jobs write together, they write of each file once.
+    for kind in ["file.queued", "file.ready"] {
+        let files = format!("(select distinct subject_id from event where type = '{kind}') files");
+        assert_eq!(setup.app.count(&files).await, 200, "{kind}");
+        assert_eq!(setup.app.count(&format!("event where type = '{kind}'")).await, 200, "{kind}");
+    }
+    assert_eq!(
+        setup.app.count("run_item where state = 'done' and done = total and finished_at is not null").await,
+        200
+    );
+    let read = "file f join file_version v on v.id = f.live_version_id where f.parent_id is null";
+    assert_eq!(setup.app.count(&format!("{read} and v.state = 'ready' and v.chunk_count = 0")).await, 200);
+    assert_eq!(setup.app.count("source_object where file_id is not null and revision is not null").await, 200);
     setup.app.stop().await;
 }
 

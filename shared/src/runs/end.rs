@@ -163,8 +163,8 @@ pub async fn abort(
                 }
                 None => {
                     let (file, version) = (item.file_id, item.version_id);
-                    let (chunks, _) = store::processing::set_ready(change, workspace, file, version).await?;
-                    change.emit(EventType::FileReady, file, json!({ "versionId": version, "chunks": chunks }));
+                    let ready = store::processing::set_ready(change, workspace, file, version).await?;
+                    change.emit(EventType::FileReady, file, json!({ "versionId": version, "chunks": ready.chunks }));
                 }
             }
         }

@@ -11,6 +11,9 @@ use crate::{
     store::{Result, change::Change},
 };
 
+/// Items that share a job, at most.
+const MAX_ITEMS: usize = 32;
+
 /// Adds the jobs of items at the segment `entry`, where they enter. They share jobs if they may: at least `min_jobs`, so that as
 /// many slots of workers take part.
 ///
@@ -24,18 +27,18 @@ pub async fn enqueue_entering(
     items: &[ItemId],
     min_jobs: usize,
 ) -> Result<()> {
-    let size = if may_share_jobs(run, plan, entry) { items.len().div_ceil(min_jobs).max(1) } else { 1 };
+    let size = if may_share_jobs(run, plan, entry) { items.len().div_ceil(min_jobs).clamp(1, MAX_ITEMS) } else { 1 };
     let priority = RunPriority::of(run.trigger, run.low_priority);
+    let (mut alone, mut shared) = (Vec::new(), Vec::new());
     for items in items.chunks(size) {
         if let [item] = *items {
-            let job = segment_job(plan, (run.id, priority), item, entry, None);
-            outbox::enqueue(change, workspace, &job).await?;
+            alone.push(segment_job(plan, (run.id, priority), item, entry, None));
         } else {
-            let job = RunItems { run: run.id, items: items.to_vec(), segment: entry, priority };
-            outbox::enqueue(change, workspace, &job).await?;
+            shared.push(RunItems { run: run.id, items: items.to_vec(), segment: entry, priority });
         }
     }
-    Ok(())
+    outbox::enqueue_all(change, workspace, &shared).await?;
+    outbox::enqueue_all(change, workspace, &alone).await
 }
 
 /// Whether several items may share a job for their first segment: calls of services take their time, and limits count jobs.

@@ -18,7 +18,7 @@ use crate::{
         change::Change,
         item_log::NewEntry,
         lost_job,
-        run_item::{Item, WorkDone},
+        run_item::{Item, ItemProgress, WorkDone},
     },
 };
 
@@ -97,15 +97,14 @@ async fn go_on(
         store::target::discard(change, workspace, item.id).await?;
         let (progress, first) = item.progress.begin_again(item.entry);
         item.progress = progress;
-        let stage = Some(plan.stage(item.entry));
-        store::run_item::store_progress(change, workspace, &item, stage, WorkDone::default()).await?;
+        let stage = Some(plan.stage(item.entry).to_owned());
+        let begun = ItemProgress { item: item.clone(), stage, work: WorkDone::default() };
+        store::run_item::store_progress(change, workspace, &[begun]).await?;
         vec![first]
     };
-    for job in jobs {
-        let job = segment_job(plan, (item.run_id, item.priority()), item.id, job.segment, job.units);
-        outbox::enqueue(change, workspace, &job).await?;
-    }
-    Ok(())
+    let of = (item.run_id, item.priority());
+    let jobs: Vec<_> = jobs.into_iter().map(|job| segment_job(plan, of, item.id, job.segment, job.units)).collect();
+    outbox::enqueue_all(change, workspace, &jobs).await
 }
 
 /// Lets further files enter a run whose job for that is lost. `false`: it is not.

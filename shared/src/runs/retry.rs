@@ -59,11 +59,14 @@ async fn requeue_in(
     let retried = NewEntry::new(LogKind::Retried, None, "put back into the queue");
     for item in &items {
         store::item_log::append(change, workspace, item.id, &retried).await?;
-        outbox::enqueue(change, workspace, &first_job(item, plans)).await?;
-        if item.decides_file() {
-            store::file::set_state(change, workspace, item.version_id, FileState::Queued, None).await?;
-            change.emit(EventType::FileQueued, item.file_id, json!({ "versionId": item.version_id }));
-        }
+    }
+    let jobs: Vec<RunSegment> = items.iter().map(|item| first_job(item, plans)).collect();
+    outbox::enqueue_all(change, workspace, &jobs).await?;
+    let decide_files = items.iter().filter(|item| item.decides_file());
+    let versions = decide_files.clone().map(|item| item.version_id).collect();
+    store::file::set_states(change, workspace, versions, FileState::Queued).await?;
+    for item in decide_files {
+        change.emit(EventType::FileQueued, item.file_id, json!({ "versionId": item.version_id }));
     }
     // Last, because the usage of the workspace is locked from here on.
     store::failed_items::reopen_runs(change, workspace, ids, failed).await?;

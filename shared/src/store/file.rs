@@ -337,20 +337,67 @@ pub async fn set_state(
     Ok(())
 }
 
-/// Makes a version the live one; [`super::target::publish`] makes its chunks searchable. Returns the seconds since the
-/// version's upload, or `None` if a newer version is live already.
-pub async fn make_live(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<Option<f64>> {
+/// As [`set_state`] without a failure, of several versions.
+pub async fn set_states(tx: &Tx, workspace: WorkspaceId, versions: Vec<VersionId>, state: FileState) -> Result<()> {
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let changed = raw_sql!(
+        Postgres,
+        "update file_version set state = {state}, failure_code = null, failure_detail = null, updated_at = now()
+         where workspace_id = {workspace} and id = any({versions})"
+    );
+    sql::execute(tx, changed).await?;
+    Ok(())
+}
+
+/// Makes versions ready for which no pipeline has written any chunk.
+pub(super) async fn set_ready_without_chunks(tx: &Tx, workspace: WorkspaceId, versions: Vec<VersionId>) -> Result<()> {
+    let ready = raw_sql!(
+        Postgres,
+        "update file_version set state = 'ready', failure_code = null, failure_detail = null, chunk_count = 0, updated_at = now()
+         where workspace_id = {workspace} and id = any({versions})"
+    );
+    sql::execute(tx, ready).await?;
+    Ok(())
+}
+
+/// Records that no pipeline has written any chunk for versions.
+pub async fn set_no_chunks(tx: &Tx, workspace: WorkspaceId, versions: Vec<VersionId>) -> Result<()> {
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let counted = raw_sql!(
+        Postgres,
+        "update file_version set chunk_count = 0 where workspace_id = {workspace} and id = any({versions})"
+    );
+    sql::execute(tx, counted).await?;
+    Ok(())
+}
+
+/// Makes versions the live ones of their files, each of another file; [`super::target::publish`] makes their chunks searchable.
+/// Returns the seconds since the upload of each, without those of which a newer version is live already.
+pub async fn make_live(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    versions: &[(FileId, VersionId)],
+) -> Result<HashMap<VersionId, f64>> {
+    let (files, versions): (Vec<FileId>, Vec<VersionId>) = versions.iter().copied().unzip();
     let live = raw_sql!(
         Postgres,
-        "update file f set live_version_id = v.id, updated_at = now()
-         from file_version v
-         where f.workspace_id = {workspace} and f.id = {file} and v.workspace_id = f.workspace_id and v.id = {version}
+        "update file f set live_version_id = t.version_id, updated_at = now()
+         from (
+             select {workspace}::uuid as workspace_id, given.*
+             from unnest({files}::uuid[], {versions}::uuid[]) given (file_id, version_id) offset 0) t
+         join file_version v on (v.workspace_id, v.id) = (t.workspace_id, t.version_id)
+         where (f.workspace_id, f.id) = (t.workspace_id, t.file_id)
            and not exists (
                select from file_version live
                where live.workspace_id = f.workspace_id and live.id = f.live_version_id and live.number > v.number)
-         returning extract(epoch from clock_timestamp() - v.created_at)::float8"
+         returning t.version_id, extract(epoch from clock_timestamp() - v.created_at)::float8"
     );
-    sql::first_value(tx, live).await
+    let live: Vec<(VersionId, f64)> = sql::all_values(tx, live).await?;
+    Ok(live.into_iter().collect())
 }
 
 /// Deletes up to `limit` blob rows without references that were not used for `age_seconds`. Once the transaction commits,

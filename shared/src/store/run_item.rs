@@ -2,6 +2,9 @@
 //!
 //! An item is counted in the row of its run, which is locked after everything else that its items write.
 
+mod progress;
+
+pub use progress::{FinishedItem, ItemFailure, ItemProgress, WorkDone, finish, store_progress};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -9,6 +12,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, LockType},
 };
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 use super::{
     Conn, Error, Result, Tx,
@@ -50,28 +54,25 @@ pub async fn add(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<NewItem
     if items.is_empty() {
         return Ok(Vec::new());
     }
-    let mut ids = Vec::with_capacity(items.len());
-    let rows: Vec<_> = items
-        .into_iter()
-        .map(|item| {
-            let id = ItemId::new();
-            ids.push(id);
-            let (progress, _) = Progress::begin(item.entry);
-            run_item::ActiveModel {
-                workspace_id: Set(workspace),
-                id: Set(id),
-                run_id: Set(run),
-                file_id: Set(item.file),
-                version_id: Set(item.version),
-                stage: Set(item.stage),
-                entry: Set(i32::try_from(item.entry).unwrap_or(i32::MAX)),
-                parent_id: Set(item.parent),
-                progress: Set(json!(progress)),
-                ..Default::default()
-            }
-        })
-        .collect();
-    run_item::Entity::insert_many(rows).exec_without_returning(tx).await?;
+    let ids: Vec<ItemId> = items.iter().map(|_| ItemId::new()).collect();
+    let files: Vec<FileId> = items.iter().map(|item| item.file).collect();
+    let versions: Vec<VersionId> = items.iter().map(|item| item.version).collect();
+    let entries: Vec<i32> = items.iter().map(|item| i32::try_from(item.entry).unwrap_or(i32::MAX)).collect();
+    // The nil id stands for null.
+    let parents: Vec<Uuid> = items.iter().map(|item| item.parent.map_or(Uuid::nil(), Uuid::from)).collect();
+    let progress: Vec<String> = items.iter().map(|item| json!(Progress::begin(item.entry).0).to_string()).collect();
+    let stages: Vec<String> = items.into_iter().map(|item| item.stage).collect();
+    let given = ids.clone();
+    let added = raw_sql!(
+        Postgres,
+        "insert into run_item (workspace_id, id, run_id, file_id, version_id, stage, entry, parent_id, progress)
+         select {workspace}, new.id, {run}, new.file_id, new.version_id, new.stage, new.entry,
+             nullif(new.parent_id, '00000000-0000-0000-0000-000000000000'), new.progress::jsonb
+         from unnest({given}::uuid[], {files}::uuid[], {versions}::uuid[], {stages}::text[], {entries}::integer[],
+                 {parents}::uuid[], {progress}::text[])
+             as new (id, file_id, version_id, stage, entry, parent_id, progress)"
+    );
+    sql::execute(tx, added).await?;
     Ok(ids)
 }
 
@@ -275,88 +276,6 @@ pub async fn set_entry(tx: &Tx, workspace: WorkspaceId, item: ItemId, entry: usi
         ..Default::default()
     };
     update_item(workspace, item).set(row).exec(tx).await?;
-    Ok(())
-}
-
-/// What a job has computed, reused and spent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorkDone {
-    /// Outputs that were found by their content keys.
-    pub reused: u32,
-    /// Outputs that were computed.
-    pub recomputed: u32,
-    /// Tokens that a model was given.
-    pub tokens: u64,
-    /// Tokens whose results were found.
-    pub tokens_saved: u64,
-}
-
-/// Stores the progress of an item, and adds the work of a job. `stage` is the first node of the current segment.
-pub async fn store_progress(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    item: &Item,
-    stage: Option<&str>,
-    work: WorkDone,
-) -> Result<()> {
-    let mut row = progress_row(item);
-    if let Some(stage) = stage {
-        row.stage = Set(stage.to_owned());
-    }
-    add_work(update_item(workspace, item.id).set(row), work).exec(tx).await?;
-    Ok(())
-}
-
-fn progress_row(item: &Item) -> run_item::ActiveModel {
-    let current = item.progress.current().map(|(_, at)| at).unwrap_or_default();
-    run_item::ActiveModel {
-        progress: Set(json!(item.progress)),
-        done: Set(i32::try_from(current.done).unwrap_or(i32::MAX)),
-        total: Set(Some(i32::try_from(current.total).unwrap_or(i32::MAX))),
-        ..Default::default()
-    }
-}
-
-fn add_work(update: UpdateMany<run_item::Entity>, work: WorkDone) -> UpdateMany<run_item::Entity> {
-    use run_item::Column;
-    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    update
-        .col_expr(Column::Reused, Expr::col(Column::Reused).add(i64::from(work.reused)))
-        .col_expr(Column::Recomputed, Expr::col(Column::Recomputed).add(i64::from(work.recomputed)))
-        .col_expr(Column::Tokens, Expr::col(Column::Tokens).add(number(work.tokens)))
-        .col_expr(Column::TokensSaved, Expr::col(Column::TokensSaved).add(number(work.tokens_saved)))
-}
-
-/// Where and at which attempt an item failed.
-#[derive(Clone, Debug)]
-pub struct ItemFailure {
-    /// The failure.
-    pub failure: Failure,
-    /// The attempt, from 1.
-    pub attempt: i32,
-    /// Whether the failure is that of the run.
-    pub fails_run: bool,
-}
-
-/// Finishes an item; [`count_ended`] counts it in its run, later in the transaction. `work` is that of the job that finishes it.
-pub async fn finish(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    item: &Item,
-    state: ItemState,
-    failed: Option<&ItemFailure>,
-    work: WorkDone,
-) -> Result<()> {
-    let finished = run_item::ActiveModel {
-        state: Set(state),
-        failure_code: Set(failed.map(|at| at.failure.code)),
-        failure_detail: Set(failed.map(|at| at.failure.detail.clone())),
-        failure_node: Set(failed.and_then(|at| at.failure.node.clone())),
-        failure_attempt: Set(failed.map(|at| at.attempt)),
-        ..progress_row(item)
-    };
-    let finish = update_item(workspace, item.id).set(finished).col_expr(run_item::Column::FinishedAt, sql::now());
-    add_work(finish, work).exec(tx).await?;
     Ok(())
 }
 

@@ -4,6 +4,8 @@
 
 mod superseded;
 
+use std::collections::HashMap;
+
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, raw_sql,
@@ -80,27 +82,53 @@ pub async fn of_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> 
 }
 
 /// Rows that pipelines have written for a file. Most nodes write few kinds, and the end of an item asks once for all.
-#[derive(Clone, Copy, Debug, FromQueryResult)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Whether there are targets, or the version counts chunks.
+    /// Whether there are targets.
     pub targets: bool,
+    /// Whether the number of chunks of the version is another than none, or unknown.
+    pub chunks: bool,
     /// Whether files were made of it.
     pub files: bool,
     /// Whether sinks have written outside.
     pub external: bool,
 }
 
-/// The rows for the file of an item, of any pipeline.
-pub async fn written(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<Written> {
+/// The rows for the files of items, of any pipeline, by version.
+pub async fn written(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    versions: &[(FileId, VersionId)],
+) -> Result<HashMap<VersionId, Written>> {
+    if versions.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (files, versions): (Vec<FileId>, Vec<VersionId>) = versions.iter().copied().unzip();
+    // Limits instead of `exists`, for which the planner may read all rows of the tenant.
     let written = raw_sql!(
         Postgres,
-        "select exists (select from target where workspace_id = {workspace} and file_id = {file})
-             or exists (select from file_version
-                        where workspace_id = {workspace} and id = {version} and chunk_count is distinct from 0) as targets,
-             exists (select from file where workspace_id = {workspace} and parent_id = {file}) as files,
-             exists (select from external_target where workspace_id = {workspace} and file_id = {file}) as external"
+        "select given.version_id, own.found, chunks.found, made.found, outside.found
+         from unnest({files}::uuid[], {versions}::uuid[]) given (file_id, version_id)
+         cross join lateral (
+             select count(*) > 0 as found from (
+                 select from target where workspace_id = {workspace} and file_id = given.file_id limit 1) one) own
+         cross join lateral (
+             select count(*) > 0 as found from (
+                 select from file_version
+                 where workspace_id = {workspace} and id = given.version_id and chunk_count is distinct from 0 limit 1) one) chunks
+         cross join lateral (
+             select count(*) > 0 as found from (
+                 select from file where workspace_id = {workspace} and parent_id = given.file_id limit 1) one) made
+         cross join lateral (
+             select count(*) > 0 as found from (
+                 select from external_target where workspace_id = {workspace} and file_id = given.file_id limit 1) one) outside"
     );
-    sql::first(tx, written).await?.ok_or_else(|| Error::RecordNotFound("the file".to_owned()))
+    let rows: Vec<(VersionId, bool, bool, bool, bool)> = sql::all_values(tx, written).await?;
+    let written = rows.into_iter().map(|(version, targets, chunks, files, external)| {
+        let written = Written { targets, chunks, files, external };
+        (version, written)
+    });
+    Ok(written.collect())
 }
 
 #[derive(FromQueryResult)]
@@ -193,16 +221,19 @@ pub async fn discard(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()
     Ok(())
 }
 
-/// Removes the targets of the versions before this one, as [`publish`] does: of a file whose newest version no pipeline processes.
-pub async fn remove_of_older_versions(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<()> {
+/// Removes the targets of the versions before these, as [`publish`] does: of files whose newest version no pipeline processes.
+pub async fn remove_of_older_versions(tx: &Tx, workspace: WorkspaceId, versions: &[(FileId, VersionId)]) -> Result<()> {
+    let (files, versions): (Vec<FileId>, Vec<VersionId>) = versions.iter().copied().unzip();
     let older = raw_sql!(
         Postgres,
         "select t.id
-         from target t
+         from (
+             select {workspace}::uuid as workspace_id, given.*
+             from unnest({files}::uuid[], {versions}::uuid[]) given (file_id, version_id) offset 0) g
+         join target t on (t.workspace_id, t.file_id) = (g.workspace_id, g.file_id)
          join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
-         join file_version newest on newest.workspace_id = t.workspace_id and newest.id = {version}
-         where t.workspace_id = {workspace} and t.file_id = {file} and t.superseded_at is null
-             and v.number < newest.number"
+         join file_version newest on newest.workspace_id = g.workspace_id and newest.id = g.version_id
+         where t.superseded_at is null and v.number < newest.number"
     );
     let older: Vec<TargetId> = sql::all_values(tx, older).await?;
     if older.is_empty() {
@@ -210,6 +241,26 @@ pub async fn remove_of_older_versions(tx: &Tx, workspace: WorkspaceId, file: Fil
     }
     let now = history::lock(tx, workspace).await?;
     superseded::replace(tx, workspace, older, now).await
+}
+
+/// The numbers of chunks that search finds of versions, without those that have none.
+pub async fn chunk_counts(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    versions: &[(FileId, VersionId)],
+) -> Result<HashMap<VersionId, i64>> {
+    let (files, versions): (Vec<FileId>, Vec<VersionId>) = versions.iter().copied().unzip();
+    let chunks = raw_sql!(
+        Postgres,
+        "select t.version_id, sum(t.chunk_count)::bigint
+         from (
+             select {workspace}::uuid as workspace_id, given.*
+             from unnest({files}::uuid[], {versions}::uuid[]) given (file_id, version_id) offset 0) g
+         join target t on (t.workspace_id, t.file_id, t.version_id) = (g.workspace_id, g.file_id, g.version_id)
+         where t.live group by t.version_id"
+    );
+    let chunks: Vec<(VersionId, i64)> = sql::all_values(tx, chunks).await?;
+    Ok(chunks.into_iter().collect())
 }
 
 /// Hides everything that a pipeline has written, also from searches of the past. The worker deletes the rows. To be called

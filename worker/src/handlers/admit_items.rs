@@ -35,7 +35,7 @@ use crate::{
 /// Files of one page.
 const PAGE_FILES: i64 = 200;
 /// Jobs among which the items of a page are divided, at least, so that as many slots of workers take part.
-const MIN_JOBS: usize = 16;
+const MIN_JOBS: usize = 8;
 /// Unfinished items of a run above which no more enter.
 const MAX_OPEN_ITEMS: i32 = 1_000;
 /// How long the source waits while there are so many.

@@ -22,13 +22,16 @@ use nvisy_shared::{
         self,
         artifact::NewArtifact,
         change::Change,
-        collection::{CollectionSpace, OverfullCollection},
+        collection::CollectionSpace,
         item_log::NewEntry,
-        run_item::Item,
+        run_item::{Item, ItemProgress},
     },
 };
 
-use super::item;
+use super::{
+    conclusion::{Completed, Course},
+    item::{self, ItemOutcome},
+};
 use crate::{
     context::Context,
     pipeline::{
@@ -46,16 +49,6 @@ const MAX_RESTARTS: u32 = 3;
 /// With more elements, as a file of some twenty pages has, a segment has longer units.
 const LONG_FILE_ELEMENTS: u32 = 64;
 
-/// What a job has written, of which the run of its item does not know yet: [`item::count`].
-#[must_use]
-pub(super) struct Completed {
-    pub(super) applied: Applied,
-    /// The number of items that were added for members of the file.
-    pub(super) added: usize,
-    /// The item, if it has ended.
-    pub(super) ended: Option<item::Ended>,
-}
-
 /// The end of a job: everything that it writes.
 pub(super) struct Completion<'a> {
     pub(super) cx: &'a Context,
@@ -69,8 +62,8 @@ pub(super) struct Completion<'a> {
 }
 
 impl Completion<'_> {
-    /// Writes the output, and starts the jobs that it makes ready, or ends the item.
-    pub(super) async fn run(&mut self, collections: &[CollectionSpace]) -> Result<Completed, JobError> {
+    /// Writes the output, and finds the jobs that it makes ready, or the end of the item.
+    pub(super) async fn run(mut self, collections: &[CollectionSpace]) -> Result<Completed, JobError> {
         let (workspace, plan, segment) = (self.workspace, &self.plan.plan, self.job.segment);
         let first = self.job.units.map_or(0, |units| units.first);
         let paths = plan.paths(segment);
@@ -100,30 +93,24 @@ impl Completion<'_> {
             self.complete_outputs().await?;
         }
         let next = self.item.progress.start_ready(plan, self.item.entry, |elements| unit(self.cx, elements));
-        self.enqueue(&next).await?;
-        let stage = next.first().map(|next| plan.stage(next.segment));
-        let work = self.output.work;
+        let stage = next.first().map(|next| plan.stage(next.segment).to_owned());
+        let (jobs, work) = (self.jobs(&next), self.output.work);
         if self.item.progress.is_complete(plan, self.item.entry) {
             if self.must_begin_again().await? {
-                store::run_item::store_progress(self.change, workspace, &self.item, stage, work).await?;
-                self.begin_again().await?;
-                return Ok(Completed { applied, added, ended: None });
+                return self.begin_again(applied, added).await;
             }
             let replaces = Replaces::of(plan, self.item.entry);
-            let ended = item::finished(self.change, workspace, &self.item, work, &replaces).await?;
-            if self.item.progress.written > 0 {
-                self.check_collections().await?;
-            }
-            return Ok(Completed { applied, added, ended: Some(ended) });
+            let course = Course::Ends(ItemOutcome::finished(self.item, work, replaces));
+            return Ok(Completed { applied, added, jobs, course });
         }
-        store::run_item::store_progress(self.change, workspace, &self.item, stage, work).await?;
         if let Some(next) = next.first() {
             let total = self.item.progress.segments.get(&next.segment).map(|at| at.total);
             item::progressed(self.change, &self.item, plan.stage(next.segment), 0, total);
         } else if item::is_step(before.done, at.done, at.total) {
             item::progressed(self.change, &self.item, plan.stage(segment), at.done, Some(at.total));
         }
-        Ok(Completed { applied, added, ended: None })
+        let course = Course::GoesOn(ItemProgress { item: self.item, stage, work });
+        Ok(Completed { applied, added, jobs, course })
     }
 
     /// Whether vectors of the item are not of the space that their collection has by now.
@@ -135,14 +122,14 @@ impl Completion<'_> {
 
     /// Lets the item begin again: the space of a collection changed while it was embedded, and search must not find a part of it.
     /// What does not depend on the space is found by its content keys.
-    async fn begin_again(&mut self) -> Result<(), JobError> {
+    async fn begin_again(mut self, applied: Applied, added: usize) -> Result<Completed, JobError> {
         store::target::discard(self.change, self.workspace, self.item.id).await?;
         let (progress, job) = self.item.progress.begin_again(self.item.entry);
         self.item.progress = Progress { restarts: progress.restarts + 1, ..progress };
-        let stage = Some(self.plan.plan.stage(self.item.entry));
-        let work = store::run_item::WorkDone::default();
-        store::run_item::store_progress(self.change, self.workspace, &self.item, stage, work).await?;
-        self.enqueue_job(self.item.id, job).await
+        let jobs = self.jobs(&[job]);
+        let stage = Some(self.plan.plan.stage(self.item.entry).to_owned());
+        let course = Course::GoesOn(ItemProgress { item: self.item, stage, work: self.output.work });
+        Ok(Completed { applied, added, jobs, course })
     }
 
     /// Keeps outputs for later runs, those that other segments take, and results.
@@ -261,9 +248,12 @@ impl Completion<'_> {
         let entries: Vec<usize> = items.iter().map(|item| item.entry).collect();
         let ids = store::run_item::add(self.change, self.workspace, self.item.run_id, items).await?;
         let added = ids.len();
-        for (item, segment) in ids.into_iter().zip(entries) {
-            self.enqueue_job(item, NextJob { segment, units: None }).await?;
-        }
+        let jobs: Vec<_> = ids
+            .into_iter()
+            .zip(entries)
+            .map(|(item, segment)| self.job(item, NextJob { segment, units: None }))
+            .collect();
+        outbox::enqueue_all(self.change, self.workspace, &jobs).await?;
         Ok(added)
     }
 
@@ -283,19 +273,14 @@ impl Completion<'_> {
         }
     }
 
-    async fn enqueue(&mut self, jobs: &[NextJob]) -> Result<(), JobError> {
-        for job in jobs {
-            self.enqueue_job(self.item.id, *job).await?;
-        }
-        Ok(())
+    fn jobs(&self, jobs: &[NextJob]) -> Vec<RunSegment> {
+        jobs.iter().map(|job| self.job(self.item.id, *job)).collect()
     }
 
-    async fn enqueue_job(&mut self, item: ItemId, job: NextJob) -> Result<(), JobError> {
+    fn job(&self, item: ItemId, job: NextJob) -> RunSegment {
         let lane = Some(self.plan.plan.segments[job.segment].lane);
         let (run, priority) = (self.item.run_id, self.item.priority());
-        let job = RunSegment { run, item, segment: job.segment, units: job.units, lane, priority };
-        outbox::enqueue(self.change, self.workspace, &job).await?;
-        Ok(())
+        RunSegment { run, item, segment: job.segment, units: job.units, lane, priority }
     }
 
     /// Fails the item if the workspace exceeds its quota of one of these resources, with so many more chunks.
@@ -308,19 +293,6 @@ impl Completion<'_> {
         let (limit, used, name) = (usage.limits.of(resource), usage.used.of(resource), resource.name());
         let detail = format!("the workspace may have {limit} {name}, and with this file it would have {used}");
         Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
-    }
-
-    /// Fails the item if it makes a collection larger than it may be.
-    async fn check_collections(&self) -> Result<(), JobError> {
-        match store::collection::find_overfull(self.change.tx(), self.workspace, self.item.id).await? {
-            None => Ok(()),
-            Some(OverfullCollection { name, chunks, max_chunks }) => {
-                let detail = format!(
-                    "the collection `{name}` may have {max_chunks} chunks, and with this file it would have {chunks}"
-                );
-                Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
-            }
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The visible course of an item: its states, its progress and events, and the end of its run, changed together.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use nvisy_shared::{
     domain::{
@@ -9,19 +9,21 @@ use nvisy_shared::{
         file::FileState,
         run::{ItemState, LogKind, RunState, RunTrigger},
     },
-    id::{ItemId, JobId, RunId, WorkspaceId},
+    id::{ItemId, JobId, RunId, VersionId, WorkspaceId},
     pipeline::{plan::Plan, progress::Replaces},
     runs,
     store::{
         self,
         change::Change,
         item_log::NewEntry,
-        run_item::{Item, ItemFailure, WorkDone},
+        run_item::{FinishedItem, Item, ItemFailure, WorkDone},
+        target::Written,
     },
     telemetry::metrics::metrics,
 };
 use serde_json::json;
 
+use super::settle;
 use crate::{pipeline::effects, runner::JobError};
 
 /// Locks an unfinished item and its file. [`JobError::Obsolete`] when the item is finished or the file is deleted.
@@ -39,16 +41,6 @@ pub(super) async fn started(
 ) -> Result<(), JobError> {
     store::run_item::start(change, workspace, vec![item.id]).await?;
     store::run_item::start_run(change, workspace, item.run_id).await?;
-    arrived(change, workspace, item, stage).await
-}
-
-/// Shows at the file that the item is being processed, if it decides the state of the file.
-pub(super) async fn arrived(
-    change: &mut Change,
-    workspace: WorkspaceId,
-    item: &Item,
-    stage: &str,
-) -> Result<(), JobError> {
     if item.decides_file() {
         store::file::set_state(change, workspace, item.version_id, FileState::Processing, None).await?;
         progressed(change, item, stage, 0, None);
@@ -73,32 +65,66 @@ pub(super) fn progressed(change: &mut Change, item: &Item, stage: &str, done: u3
     }
 }
 
+/// An item that ends in this transaction: [`end`].
+#[must_use]
+pub(super) struct ItemOutcome {
+    item: Item,
+    end: ItemEnd,
+    work: WorkDone,
+}
+
+/// How an item ends.
+enum ItemEnd {
+    /// Every sink has what is due to it.
+    Finished(Replaces),
+    Failed(ItemFailure),
+}
+
+impl ItemOutcome {
+    /// Every sink has what is due to it. `work` is that of the job that finishes the item.
+    pub(super) const fn finished(item: Item, work: WorkDone, replaces: Replaces) -> Self {
+        Self { item, end: ItemEnd::Finished(replaces), work }
+    }
+
+    /// The item, with its progress.
+    pub(super) const fn item(&self) -> &Item {
+        &self.item
+    }
+
+    /// What its results replace; `None`: it failed.
+    const fn replaces(&self) -> Option<&Replaces> {
+        match &self.end {
+            ItemEnd::Finished(replaces) => Some(replaces),
+            ItemEnd::Failed(_) => None,
+        }
+    }
+
+    fn row(&self) -> FinishedItem<'_> {
+        let (state, failed) = match &self.end {
+            ItemEnd::Finished(_) if self.item.progress.written > 0 => (ItemState::Done, None),
+            ItemEnd::Finished(_) => (ItemState::Skipped, None),
+            ItemEnd::Failed(failed) => (ItemState::Failed, Some(failed)),
+        };
+        FinishedItem { item: &self.item, state, failed, work: self.work }
+    }
+}
+
 /// An item that has ended in this transaction, and that its run does not know of yet: [`count`].
 #[must_use]
 pub(super) struct Ended {
     item: Item,
     failed: Option<ItemFailure>,
+    /// Whether the state of its file followed from it.
+    is_settled: bool,
     /// How long the file took from its upload until search finds it. To be counted once the transaction has committed.
     pub(super) searchable_after: Option<Duration>,
 }
 
-/// Records that every sink has what is due to it: the item's rows become visible together, and those of its pipeline for the
-/// file before it go, which it replaces. `work` is that of the job that finishes it.
-pub(super) async fn finished(
-    change: &mut Change,
-    workspace: WorkspaceId,
-    item: &Item,
-    work: WorkDone,
-    replaces: &Replaces,
-) -> Result<Ended, JobError> {
-    let state = if item.progress.written > 0 { ItemState::Done } else { ItemState::Skipped };
-    end(change, workspace, item, work, ItemEnd::Finished(state, replaces)).await
-}
-
-/// How an item ends.
-enum ItemEnd<'a> {
-    Finished(ItemState, &'a Replaces),
-    Failed(ItemFailure),
+impl Ended {
+    /// The version whose file is still being processed, if the item has a part in that.
+    pub(super) fn unsettled_version(&self) -> Option<VersionId> {
+        (self.item.decides_file() && !self.is_settled).then_some(self.item.version_id)
+    }
 }
 
 /// Records that the item failed, removes its partial results, and counts it in its run. `fails_run`: the run fails with it.
@@ -116,9 +142,10 @@ pub(super) async fn failed(
     };
     let entry = NewEntry::failure(LogKind::Failed, failure);
     store::item_log::append(change, workspace, item.id, &entry).await?;
-    let failed = ItemEnd::Failed(ItemFailure { failure: failure.clone(), attempt, fails_run });
-    let ended = end(change, workspace, &item, WorkDone::default(), failed).await?;
-    count(change, workspace, item.run_id, 0, &[ended]).await?;
+    let run = item.run_id;
+    let end = ItemEnd::Failed(ItemFailure { failure: failure.clone(), attempt, fails_run });
+    let ended = self::end(change, workspace, vec![ItemOutcome { item, end, work: WorkDone::default() }]).await?;
+    count(change, workspace, run, 0, &ended).await?;
     metrics().file_failed(failure.code.as_str());
     Ok(())
 }
@@ -130,8 +157,9 @@ pub(crate) async fn finish(
     item: &Item,
     plan: &Plan,
 ) -> Result<(), JobError> {
-    let ended = finished(change, workspace, item, WorkDone::default(), &Replaces::nothing(plan)).await?;
-    count(change, workspace, item.run_id, 0, &[ended]).await
+    let outcome = ItemOutcome::finished(item.clone(), WorkDone::default(), Replaces::nothing(plan));
+    let ended = end(change, workspace, vec![outcome]).await?;
+    count(change, workspace, item.run_id, 0, &ended).await
 }
 
 /// Whether a percent of all is complete with those between `before` and `after`.
@@ -149,53 +177,74 @@ const fn has_failure_event(failed: i32, items: i32) -> bool {
     failed <= MAX_FAILURE_EVENTS || is_percent(failed - 1, failed, items)
 }
 
-async fn end(
+/// Records the end of items, in one statement for each table where that is possible: the rows of each become visible together, and
+/// those of its pipeline for the file before it go; partial results of a failed one go. The caller counts them in their run.
+pub(super) async fn end(
     change: &mut Change,
     workspace: WorkspaceId,
-    item: &Item,
-    work: WorkDone,
-    how: ItemEnd<'_>,
-) -> Result<Ended, JobError> {
-    let (state, failed, replaces) = match how {
-        ItemEnd::Finished(state, replaces) => (state, None, Some(replaces)),
-        ItemEnd::Failed(failed) => (ItemState::Failed, Some(failed), None),
-    };
-    store::run_item::finish(change, workspace, item, state, failed.as_ref(), work).await?;
-    let mut searchable_after = None;
-    if !item.preview {
-        match replaces {
-            Some(replaces) => replace(change, workspace, item, replaces).await?,
-            None => {
-                store::target::discard(change, workspace, item.id).await?;
-                store::external_target::abandon(change, workspace, vec![item.id]).await?;
-            }
-        }
-        if item.decides_file() {
-            searchable_after = settle_file(change, workspace, item).await?;
+    outcomes: Vec<ItemOutcome>,
+) -> Result<Vec<Ended>, JobError> {
+    let rows: Vec<_> = outcomes.iter().map(ItemOutcome::row).collect();
+    store::run_item::finish(change, workspace, &rows).await?;
+    let (mut failed, mut complete) = (Vec::new(), Vec::new());
+    for outcome in outcomes.iter().filter(|outcome| !outcome.item.preview) {
+        match outcome.replaces() {
+            Some(replaces) => complete.push((&outcome.item, replaces)),
+            None => failed.push(outcome.item.id),
         }
     }
-    Ok(Ended { item: item.clone(), failed, searchable_after })
+    for item in &failed {
+        store::target::discard(change, workspace, *item).await?;
+    }
+    if !failed.is_empty() {
+        store::external_target::abandon(change, workspace, failed).await?;
+    }
+    let of: Vec<_> = complete.iter().map(|(item, _)| (item.file_id, item.version_id)).collect();
+    let written = store::target::written(change, workspace, &of).await?;
+    replace(change, workspace, &complete, &written).await?;
+    let items: Vec<&Item> = outcomes.iter().map(|outcome| &outcome.item).collect();
+    let mut settled = settle::files(change, workspace, &items, &written).await?;
+    let without_targets = of.iter().map(|(_, version)| *version).filter(|version| {
+        let has_other_count = written.get(version).is_some_and(|written| written.chunks && !written.targets);
+        has_other_count && !settled.get(version).is_some_and(|of_file| of_file.is_ready)
+    });
+    store::file::set_no_chunks(change, workspace, without_targets.collect()).await?;
+    let ended = outcomes.into_iter().map(|ItemOutcome { item, end, .. }| {
+        let of_file = settled.get_mut(&item.version_id).filter(|_| item.decides_file());
+        let is_settled = of_file.is_some();
+        let searchable_after = of_file.and_then(|of_file| of_file.searchable_after.take());
+        let failed = match end {
+            ItemEnd::Finished(_) => None,
+            ItemEnd::Failed(failed) => Some(failed),
+        };
+        Ended { item, failed, is_settled, searchable_after }
+    });
+    Ok(ended.collect())
 }
 
-/// Makes the results of an item visible in place of those that it replaces.
+/// Makes the results of items visible in place of those that they replace. `written` is what pipelines have written for their files.
 async fn replace(
     change: &mut Change,
     workspace: WorkspaceId,
-    item: &Item,
-    replaces: &Replaces,
+    items: &[(&Item, &Replaces)],
+    written: &HashMap<VersionId, Written>,
 ) -> Result<(), JobError> {
-    let written = store::target::written(change, workspace, item.file_id, item.version_id).await?;
+    let with = |kind: fn(&Written) -> bool| -> Vec<(&Item, &Replaces)> {
+        let items = items.iter().filter(|(item, _)| written.get(&item.version_id).is_some_and(kind));
+        items.copied().collect()
+    };
     // Before the targets, whose publication locks the workspace's usage.
-    if written.files {
+    let mut waited = Vec::new();
+    for (item, replaces) in with(|written| written.files) {
         // Files that an earlier run made of this file, and this one did not.
         let source = effects::derived_source(item);
-        let waited = store::derived::delete_others(change, workspace, item, &source, replaces).await?;
-        runs::end_finished(change, workspace, waited).await?;
+        waited.extend(store::derived::delete_others(change, workspace, item, &source, replaces).await?);
     }
-    if written.targets {
+    runs::end_finished(change, workspace, waited).await?;
+    for (item, replaces) in with(|written| written.targets) {
         store::target::publish(change, workspace, item.id, replaces).await?;
     }
-    if written.external {
+    for (item, replaces) in with(|written| written.external) {
         let (pipeline, file, source) = (item.pipeline_id, item.file_id, effects::source(item));
         store::external_target::supersede(change, workspace, pipeline, file, source, replaces).await?;
     }
@@ -243,20 +292,6 @@ pub(super) async fn count(
         None => {}
     }
     Ok(())
-}
-
-/// Sets the state of a file whose arrival started the item, once all pipelines that process it are done. Returns how long it took.
-async fn settle_file(change: &mut Change, workspace: WorkspaceId, item: &Item) -> Result<Option<Duration>, JobError> {
-    let (file, version) = (item.file_id, item.version_id);
-    let Some(outcome) = store::processing::arrival_outcome(change, workspace, version).await? else { return Ok(None) };
-    if let Some(failure) = outcome.failure {
-        store::file::set_state(change, workspace, version, FileState::Failed, Some(&failure)).await?;
-        change.emit(EventType::FileFailed, file, json!({ "code": failure.code, "detail": failure.detail }));
-        return Ok(None);
-    }
-    let (chunks, seconds) = store::processing::set_ready(change, workspace, file, version).await?;
-    change.emit(EventType::FileReady, file, json!({ "versionId": version, "chunks": chunks }));
-    Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
 }
 
 /// Ends a run because of one item, behind [`runs::lock_open`]; the job that decides it goes on.

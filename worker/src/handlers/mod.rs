@@ -5,6 +5,7 @@ mod check_connection;
 mod clear_space;
 mod clear_target;
 mod completion;
+mod conclusion;
 mod deliver_run;
 mod embed_chunks;
 mod enter_item;
@@ -17,6 +18,7 @@ mod run_evaluation;
 mod run_items;
 mod run_segment;
 mod send_mail;
+mod settle;
 mod sync_source;
 
 use nvisy_shared::job::{

@@ -6,26 +6,29 @@
 //! ended the worker.
 
 use std::{
+    collections::HashMap,
     error::Error,
     time::{Duration, Instant},
 };
 
 use nvisy_shared::{
-    domain::failure::Failure,
-    id::ItemId,
+    domain::{failure::Failure, file::FileState},
+    id::{ItemId, VersionId},
     job::{RunItems, RunSegment},
     queue::outbox,
-    store::{self, change::Change, job::Claim, run_item::Item},
+    store::{self, change::Change, job::Claim, processing::VersionFacts, run_item::Item},
+    telemetry::metrics::metrics,
 };
 use serde_json::json;
 
 use super::{
-    item,
+    conclusion::Conclusion,
+    item::{self, Ended},
     run_segment::{OpenSegment, count},
 };
 use crate::{
     context::Context,
-    pipeline::segment_output::SegmentOutput,
+    pipeline::{contract::FileFacts, segment_output::SegmentOutput},
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 
@@ -59,8 +62,11 @@ impl Handler for RunItems {
             .await;
         };
         items.reverse();
+        let versions = items.iter().map(|item| item.version_id).collect();
+        let files = store::processing::facts_of_all(&cx.db, claim.workspace_id, versions).await?;
+        let files = files.into_iter().map(|facts| (facts.version_id, facts)).collect();
         let (outputs, alone) = (Vec::new(), Vec::new());
-        ItemsInProgress { cx, claim, job: self, segment: &segment, waiting: items, outputs, alone }.run().await
+        ItemsInProgress { cx, claim, job: self, segment: &segment, waiting: items, files, outputs, alone }.run().await
     }
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, _: &Failure) -> Result<(), JobError> {
@@ -78,9 +84,8 @@ fn is_due(job: &RunItems, item: &Item) -> bool {
 
 /// Gives each item a job of its own.
 async fn divide(change: &Change, claim: &Claim, job: &RunItems, items: &[Item]) -> Result<(), JobError> {
-    for item in items {
-        outbox::enqueue(change, claim.workspace_id, &job.of_item(item.id, item.priority())).await?;
-    }
+    let jobs: Vec<_> = items.iter().map(|item| job.of_item(item.id, item.priority())).collect();
+    outbox::enqueue_all(change, claim.workspace_id, &jobs).await?;
     Ok(())
 }
 
@@ -92,6 +97,8 @@ struct ItemsInProgress<'a> {
     segment: &'a OpenSegment<'a>,
     /// Items that have not begun, the first one last.
     waiting: Vec<Item>,
+    /// The properties of the files, by version.
+    files: HashMap<VersionId, VersionFacts>,
     /// Outputs that are not written yet.
     outputs: Vec<(RunSegment, SegmentOutput)>,
     /// Items that get a job of their own.
@@ -132,7 +139,9 @@ impl ItemsInProgress<'_> {
     /// Runs the nodes for an item. A slow one is shown as running, and keeps the job for itself.
     async fn compute(&mut self, job: &RunSegment, item: &Item) -> Result<SegmentOutput, JobError> {
         let segment = self.segment;
-        let mut output = Box::pin(segment.compute(job, item));
+        let facts = self.files.get(&item.version_id).cloned().ok_or(JobError::Obsolete)?;
+        let file = FileFacts::new(facts);
+        let mut output = Box::pin(segment.compute(job, item, &file));
         if let Ok(output) = tokio::time::timeout(MAX_WAIT, &mut output).await {
             return output;
         }
@@ -153,9 +162,7 @@ impl ItemsInProgress<'_> {
             async move |change: &mut Change| {
                 let item = item::open(change, workspace, job.item).await?;
                 item::started(change, workspace, &item, plan.stage(job.segment)).await?;
-                for job in alone {
-                    outbox::enqueue(change, workspace, job).await?;
-                }
+                outbox::enqueue_all(change, workspace, alone).await?;
                 store::job::replace_payload(change, claim, kept.clone()).await?;
                 Ok(())
             }
@@ -186,41 +193,45 @@ impl ItemsInProgress<'_> {
         let workspace = claim.workspace_id;
         let work = || {
             async move |change: &mut Change| {
-                let (mut done, mut ended) = (Vec::with_capacity(outputs.len()), Vec::with_capacity(outputs.len()));
+                let (mut done, mut conclusion) = (Vec::with_capacity(outputs.len()), Conclusion::default());
                 let mut added = 0;
                 let ids: Vec<ItemId> = outputs.iter().map(|(job, _)| job.item).collect();
                 let mut items = store::locks::lock_items(change, workspace, ids).await?;
                 items.retain(|item| is_due(shared, item));
-                if !items.is_empty() {
-                    let ids = items.iter().map(|item| item.id).collect();
-                    store::run_item::start(change, workspace, ids).await?;
-                }
                 for (at, (job, output)) in outputs.iter().enumerate() {
                     let Some(found) = items.iter().position(|item| item.id == job.item) else { continue };
-                    let item = items.swap_remove(found);
-                    item::arrived(change, workspace, &item, segment.plan.plan.stage(job.segment)).await?;
-                    let completed = segment.complete(change, job, item, output).await?;
-                    let searchable_after = completed.ended.as_ref().and_then(|end| end.searchable_after);
-                    done.push((at, completed.applied, searchable_after));
-                    added += completed.added;
-                    ended.extend(completed.ended);
+                    let completed = segment.complete(change, job, items.swap_remove(found), output).await?;
+                    let (applied, members) = conclusion.add(completed);
+                    added += members;
+                    done.push((at, applied));
                 }
                 if last {
-                    for job in alone {
-                        outbox::enqueue(change, workspace, job).await?;
-                    }
+                    outbox::enqueue_all(change, workspace, alone).await?;
                 }
+                let (going_on, mut processing): (Vec<_>, Vec<_>) =
+                    conclusion.going_on().map(|item| (item.id, item.decides_file().then_some(item.version_id))).unzip();
+                if !going_on.is_empty() {
+                    store::run_item::start(change, workspace, going_on).await?;
+                }
+                let ended = conclusion.write(change, workspace).await?;
+                // An item that began and ended here shows no state between.
+                processing.extend(ended.iter().map(Ended::unsettled_version));
+                let processing = processing.into_iter().flatten().collect();
+                store::file::set_states(change, workspace, processing, FileState::Processing).await?;
                 item::count(change, workspace, shared.run, added, &ended).await?;
                 if !done.is_empty() {
                     store::run_item::start_run(change, workspace, shared.run).await?;
                 }
-                Ok(done)
+                Ok((done, ended))
             }
         };
-        let done =
+        let (done, ended) =
             if last { complete_in_tx(self.cx, claim, work).await? } else { write_in_tx(self.cx, claim, work).await? };
-        for (at, applied, searchable_after) in done {
-            count(&outputs[at].1, &applied, searchable_after);
+        for (at, applied) in done {
+            count(&outputs[at].1, &applied, None);
+        }
+        for after in ended.iter().filter_map(|ended| ended.searchable_after) {
+            metrics().file_searchable(after);
         }
         self.outputs.clear();
         Ok(())

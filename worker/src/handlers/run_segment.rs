@@ -22,7 +22,8 @@ use nvisy_shared::{
 };
 
 use super::{
-    completion::{Completed, Completion},
+    completion::Completion,
+    conclusion::{Completed, Conclusion},
     item,
 };
 use crate::{
@@ -67,18 +68,21 @@ impl Handler for RunSegment {
         } else {
             item
         };
+        let file = facts(cx, workspace, &item).await?;
         if item.preview {
-            let file = facts(cx, workspace, &item).await?;
             return preview::run(cx, claim, self, &item, &open.plan, &file, &open.spaces.collections).await;
         }
-        let output = open.compute(self, &item).await?;
+        let output = open.compute(self, &item, &file).await?;
         let (applied, searchable_after) = complete_in_tx(cx, claim, || {
             let (output, open) = (&output, &open);
             async move |change: &mut Change| {
                 let item = item::open(change, workspace, self.item).await?;
-                let Completed { applied, added, ended } = open.complete(change, self, item, output).await?;
-                item::count(change, workspace, self.run, added, ended.as_slice()).await?;
-                Ok((applied, ended.and_then(|ended| ended.searchable_after)))
+                let completed = open.complete(change, self, item, output).await?;
+                let mut conclusion = Conclusion::default();
+                let (applied, added) = conclusion.add(completed);
+                let ended = conclusion.write(change, workspace).await?;
+                item::count(change, workspace, self.run, added, &ended).await?;
+                Ok((applied, ended.first().and_then(|ended| ended.searchable_after)))
             }
         })
         .await?;
@@ -128,10 +132,14 @@ impl<'a> OpenSegment<'a> {
     }
 
     /// Runs the nodes for an item. Writes nothing.
-    pub(super) async fn compute(&self, job: &RunSegment, item: &Item) -> Result<SegmentOutput, JobError> {
+    pub(super) async fn compute(
+        &self,
+        job: &RunSegment,
+        item: &Item,
+        file: &FileFacts,
+    ) -> Result<SegmentOutput, JobError> {
         let (cx, workspace) = (self.cx, self.claim.workspace_id);
-        let file = facts(cx, workspace, item).await?;
-        let entering = enter(cx, workspace, item, &self.plan.plan, job, &file).await?;
+        let entering = enter(cx, workspace, item, &self.plan.plan, job, file).await?;
         let salt = item.run_id.0.as_bytes();
         let scope = SegmentScope {
             cx,
@@ -140,7 +148,7 @@ impl<'a> OpenSegment<'a> {
             pipeline: item.pipeline_id,
             preview: false,
             version: item.version_id,
-            file: &file,
+            file,
             plan: &self.plan.plan,
             spaces: &self.spaces.by_node,
             connections: &self.connections,
@@ -163,7 +171,7 @@ impl<'a> OpenSegment<'a> {
         output: &SegmentOutput,
     ) -> Result<Completed, JobError> {
         let workspace = self.claim.workspace_id;
-        let mut done = Completion { cx: self.cx, change, workspace, job, item, plan: &self.plan, output };
+        let done = Completion { cx: self.cx, change, workspace, job, item, plan: &self.plan, output };
         done.run(&self.spaces.collections).await
     }
 }

@@ -17,7 +17,7 @@ use nvisy_shared::{
         change::Change,
         collection::CollectionSpace,
         job::Claim,
-        run_item::{Item, WorkDone},
+        run_item::{Item, ItemProgress, WorkDone},
     },
 };
 use serde_json::json;
@@ -216,7 +216,8 @@ async fn show(
             store::item_log::append(change, workspace, item.id, &entry).await?;
         }
     }
-    store::run_item::store_progress(change, workspace, item, None, work).await?;
+    let computed = ItemProgress { item: item.clone(), stage: None, work };
+    store::run_item::store_progress(change, workspace, &[computed]).await?;
     Ok(())
 }
 

@@ -25,9 +25,8 @@ use serde_json::json;
 use super::{SyncedSource, fetching::Fetched};
 use crate::{context::Context, runner::JobError};
 
-/// Jobs among which the items of a batch are divided, at least. Several batches enter at the same time, so fewer than of a page of
-/// files.
-const MIN_JOBS: usize = 8;
+/// Jobs among which the items of a batch are divided, at least. Many batches enter at the same time, so fewer than of a page of files.
+const MIN_JOBS: usize = 2;
 /// The resources that objects take.
 const TAKEN: [Resource; 2] = [Resource::Files, Resource::Bytes];
 

@@ -128,7 +128,7 @@ impl Fixture {
         let rows = rows.map(|(chunk, vector)| NewVector { chunk, input_hash: crate::id::new(), vector });
         store::chunk::insert_vectors(&tx, workspace, space, target, rows.collect()).await.unwrap();
         if live {
-            store::file::make_live(&tx, workspace, file, version).await.unwrap();
+            store::file::make_live(&tx, workspace, &[(file, version)]).await.unwrap();
             tx.execute_unprepared(&format!("update target set live = true where id = '{target}'")).await.unwrap();
         }
         tx.commit().await.unwrap();

@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod deletion;
+mod ended_together;
 mod past;
 
 struct Fixture {
@@ -285,7 +286,7 @@ async fn older_version_does_not_replace_a_newer_one() {
     // No pipeline processes the newest version.
     let third = fixture.new_version(file).await;
     let tx = fixture.db.begin().await.unwrap();
-    remove_of_older_versions(&tx, fixture.workspace, file, third).await.unwrap();
+    remove_of_older_versions(&tx, fixture.workspace, &[(file, third)]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(fixture.targets().await, []);
     fixture.close().await;

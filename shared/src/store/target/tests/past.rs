@@ -42,7 +42,7 @@ impl Fixture {
 
     async fn remove_of_older_versions(&self, file: FileId, version: VersionId) {
         let tx = self.db.begin().await.unwrap();
-        remove_of_older_versions(&tx, self.workspace, file, version).await.unwrap();
+        remove_of_older_versions(&tx, self.workspace, &[(file, version)]).await.unwrap();
         tx.commit().await.unwrap();
     }
 
