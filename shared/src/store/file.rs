@@ -8,7 +8,7 @@ pub use read::{FileQuery, FileView, find, find_version, list, list_versions};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    RelationTrait, SelectExt, UpdateMany, raw_sql,
+    RelationTrait, UpdateMany, raw_sql,
     sea_query::{LockType, OnConflict},
 };
 use serde::{Deserialize, Serialize};
@@ -418,7 +418,13 @@ pub async fn delete_unused_blobs(tx: &Tx, age_seconds: f64, limit: i64) -> Resul
 
 /// Whether a blob is registered.
 pub async fn blob_is_registered(conn: &impl Conn, workspace: WorkspaceId, blob: BlobId) -> Result<bool> {
-    blob::Entity::find_by_id((workspace, blob)).exists(conn).await
+    Ok(!registered_blobs(conn, workspace, vec![blob]).await?.is_empty())
+}
+
+/// Those of these blobs that are registered.
+pub async fn registered_blobs(conn: &impl Conn, workspace: WorkspaceId, blobs: Vec<BlobId>) -> Result<Vec<BlobId>> {
+    let registered = raw_sql!(Postgres, "select id from blob where workspace_id = {workspace} and id = any({blobs})");
+    sql::all_values(conn, registered).await
 }
 
 /// Deletes up to `limit` files of a deleted workspace, with everything that belongs to them.

@@ -324,22 +324,24 @@ pub async fn count_ended(
     Ok(RunProgress { ended, items, items_ended, items_failed })
 }
 
-/// Whether a version has been an item of a pipeline that entered at this segment and was not cancelled.
-pub async fn has_entered(
+/// Those of these versions that have been items of a pipeline that entered at this segment and were not cancelled.
+pub async fn entered(
     conn: &impl Conn,
     workspace: WorkspaceId,
     (pipeline, entry): (PipelineId, usize),
-    version: VersionId,
-) -> Result<bool> {
+    versions: Vec<VersionId>,
+) -> Result<Vec<VersionId>> {
+    if versions.is_empty() {
+        return Ok(Vec::new());
+    }
     let entry = i32::try_from(entry).unwrap_or(i32::MAX);
     let entered = raw_sql!(
         Postgres,
-        "select exists (
-             select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
-             where i.workspace_id = {workspace} and i.version_id = {version} and i.entry = {entry}
-                 and r.pipeline_id = {pipeline} and not r.preview and i.state <> 'cancelled')"
+        "select distinct i.version_id from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
+         where i.workspace_id = {workspace} and i.version_id = any({versions}) and i.entry = {entry}
+             and r.pipeline_id = {pipeline} and not r.preview and i.state <> 'cancelled'"
     );
-    Ok(sql::first_value(conn, entered).await?.unwrap_or(false))
+    sql::all_values(conn, entered).await
 }
 
 /// Of these versions, those that are items of members of an item, and go on or have ended well: with the segments where they entered.

@@ -1,6 +1,8 @@
 //! Objects of connections whose content jobs fetch, batch by batch, and the failures of fetches.
 
-use sea_orm::{FromQueryResult, raw_sql};
+use std::collections::{BTreeMap, HashSet};
+
+use sea_orm::{ActiveEnum, FromQueryResult, raw_sql};
 use serde_json::Value as Json;
 
 use super::{Conn, Result, Tx, source_object::SourceNode, sql};
@@ -14,25 +16,28 @@ use crate::{
 pub struct ToFetch {
     /// What identifies it.
     pub external_id: String,
-    /// As it was listed.
-    pub listed: Json,
+    /// As it was listed, in JSON.
+    pub listed: String,
     /// The job that fetches it.
     pub batch: BatchId,
 }
 
-/// Records that objects are to be fetched.
-pub async fn enqueue(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, objects: &[ToFetch]) -> Result<()> {
-    let (pipeline, node) = (of.pipeline, of.node.as_str());
-    let ids: Vec<_> = objects.iter().map(|object| object.external_id.clone()).collect();
-    let listed: Vec<_> = objects.iter().map(|object| object.listed.to_string()).collect();
+/// Records that objects are to be fetched, and adds those that were not known.
+pub async fn enqueue(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, objects: Vec<ToFetch>) -> Result<()> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let (pipeline, node, connection, run) = (of.pipeline, of.node.as_str(), of.connection, of.run);
     let batches: Vec<_> = objects.iter().map(|object| object.batch.0).collect();
+    let (ids, listed): (Vec<_>, Vec<_>) = objects.into_iter().map(|object| (object.external_id, object.listed)).unzip();
     let enqueued = raw_sql!(
         Postgres,
-        "update source_object o set pending = t.listed::jsonb, batch_id = t.batch, failure_code = null, failure_detail = null
-         from (
-             select {workspace}::uuid as workspace_id, {pipeline}::uuid as pipeline_id, {node}::text as node, given.*
-             from unnest({ids}::text[], {listed}::text[], {batches}::uuid[]) given (external_id, listed, batch) offset 0) t
-         where (o.workspace_id, o.pipeline_id, o.node, o.external_id) = (t.workspace_id, t.pipeline_id, t.node, t.external_id)"
+        "insert into source_object (workspace_id, pipeline_id, node, external_id, connection_id, seen_run_id, pending, batch_id)
+         select {workspace}, {pipeline}, {node}, given.external_id, {connection}, {run}, given.listed::jsonb, given.batch
+         from unnest({ids}::text[], {listed}::text[], {batches}::uuid[]) given (external_id, listed, batch)
+         order by given.external_id
+         on conflict (workspace_id, pipeline_id, node, external_id) do update set
+             pending = excluded.pending, batch_id = excluded.batch_id, failure_code = null, failure_detail = null"
     );
     sql::execute(tx, enqueued).await?;
     Ok(())
@@ -66,8 +71,13 @@ pub struct FetchedRevision {
     pub file: FileId,
 }
 
-/// Records that the contents of objects were fetched, or found to be those of their files already.
-pub async fn fetched(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, objects: &[FetchedRevision]) -> Result<()> {
+/// Records that the contents of objects were fetched, or found to be those of their files already, and adds those that were not known.
+pub async fn fetched(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    of: &SourceNode,
+    mut objects: Vec<FetchedRevision>,
+) -> Result<()> {
     let (pipeline, node) = (of.pipeline, of.node.as_str());
     let ids: Vec<_> = objects.iter().map(|object| object.external_id.clone()).collect();
     let revisions: Vec<_> = objects.iter().map(|object| object.revision.clone()).collect();
@@ -79,26 +89,58 @@ pub async fn fetched(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, objects: 
          from (
              select {workspace}::uuid as workspace_id, {pipeline}::uuid as pipeline_id, {node}::text as node, given.*
              from unnest({ids}::text[], {revisions}::text[], {files}::uuid[]) given (external_id, revision, file_id)
-             offset 0) t
-         where (o.workspace_id, o.pipeline_id, o.node, o.external_id) = (t.workspace_id, t.pipeline_id, t.node, t.external_id)"
+             order by given.external_id offset 0) t
+         where (o.workspace_id, o.pipeline_id, o.node, o.external_id) = (t.workspace_id, t.pipeline_id, t.node, t.external_id)
+         returning o.external_id"
     );
-    sql::execute(tx, fetched).await?;
+    let known: Vec<String> = sql::all_values(tx, fetched).await?;
+    let known: HashSet<String> = known.into_iter().collect();
+    objects.retain(|object| !known.contains(&object.external_id));
+    if objects.is_empty() { Ok(()) } else { add_fetched(tx, workspace, of, objects).await }
+}
+
+/// Adds objects whose content came with the listing that names them first.
+async fn add_fetched(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, objects: Vec<FetchedRevision>) -> Result<()> {
+    let (pipeline, node, connection, run) = (of.pipeline, of.node.as_str(), of.connection, of.run);
+    let (mut ids, mut revisions, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    for FetchedRevision { external_id, revision, file } in objects {
+        ids.push(external_id);
+        revisions.push(revision);
+        files.push(file);
+    }
+    let added = raw_sql!(
+        Postgres,
+        "insert into source_object (workspace_id, pipeline_id, node, external_id, connection_id, seen_run_id, revision, file_id)
+         select {workspace}, {pipeline}, {node}, given.external_id, {connection}, {run}, given.revision, given.file_id
+         from unnest({ids}::text[], {revisions}::text[], {files}::uuid[]) given (external_id, revision, file_id)
+         order by given.external_id
+         on conflict (workspace_id, pipeline_id, node, external_id) do update set
+             revision = excluded.revision, file_id = excluded.file_id, pending = null, batch_id = null, failure_code = null,
+             failure_detail = null"
+    );
+    sql::execute(tx, added).await?;
     Ok(())
 }
 
-/// Records why an object cannot be fetched. It stays as it was listed, so that a retry can fetch it.
-pub async fn failed(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    of: &SourceNode,
-    external_id: &str,
-    failure: &Failure,
-) -> Result<()> {
-    let (pipeline, node, code, detail) = (of.pipeline, of.node.as_str(), failure.code, failure.detail.as_str());
+/// Records why objects cannot be fetched, and adds those that were not known. They stay as they were listed, so that a retry can fetch
+/// them.
+pub async fn fail(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, failures: BTreeMap<&str, &Failure>) -> Result<()> {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let (pipeline, node, connection, run) = (of.pipeline, of.node.as_str(), of.connection, of.run);
+    let ids: Vec<String> = failures.keys().map(|id| (*id).to_owned()).collect();
+    let codes: Vec<String> = failures.values().map(|failure| failure.code.to_value()).collect();
+    let details: Vec<String> = failures.values().map(|failure| failure.detail.clone()).collect();
     let failed = raw_sql!(
         Postgres,
-        "update source_object set batch_id = null, failure_code = {code}, failure_detail = {detail}
-         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = {external_id}"
+        "insert into source_object (workspace_id, pipeline_id, node, external_id, connection_id, seen_run_id, failure_code,
+             failure_detail)
+         select {workspace}, {pipeline}, {node}, given.external_id, {connection}, {run}, given.code, given.detail
+         from unnest({ids}::text[], {codes}::text[], {details}::text[]) given (external_id, code, detail)
+         order by given.external_id
+         on conflict (workspace_id, pipeline_id, node, external_id) do update set
+             batch_id = null, failure_code = excluded.failure_code, failure_detail = excluded.failure_detail"
     );
     sql::execute(tx, failed).await?;
     Ok(())

@@ -55,8 +55,13 @@ fn by_id(rows: Vec<KnownRow>) -> HashMap<String, KnownObject> {
     known.collect()
 }
 
-/// Records that a listing names these objects, each of them once; returns what was known of each before. It lets go of files of
-/// another connection: the caller decides what becomes of them.
+/// Records that a listing names these objects, each of them once; returns those that were known before. It lets go of files of another
+/// connection: the caller decides what becomes of them, and adds the objects that were not known: [`source_fetch::enqueue`],
+/// [`source_fetch::fetched`], [`source_fetch::fail`].
+///
+/// [`source_fetch::enqueue`]: super::source_fetch::enqueue
+/// [`source_fetch::fetched`]: super::source_fetch::fetched
+/// [`source_fetch::fail`]: super::source_fetch::fail
 pub async fn see(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -64,21 +69,19 @@ pub async fn see(
     external_ids: Vec<String>,
 ) -> Result<HashMap<String, KnownObject>> {
     let (pipeline, node, connection, run) = (of.pipeline, of.node.as_str(), of.connection, of.run);
-    // In order, so that no two transactions wait for each other.
+    // Neither an upsert, which locks each row before it writes it, nor a join, which descends the index for each: a listing names mostly
+    // what is known. The index has the rows in order, so that no two transactions wait for each other.
     let seen = raw_sql!(
         Postgres,
-        "insert into source_object as o (workspace_id, pipeline_id, node, external_id, connection_id, seen_run_id)
-         select {workspace}, {pipeline}, {node}, external_id, {connection}, {run}
-         from unnest({external_ids}::text[]) external_id order by external_id
-         on conflict (workspace_id, pipeline_id, node, external_id) do update set
-             seen_run_id = excluded.seen_run_id, deleted_at = null,
-             revision = case when o.connection_id = excluded.connection_id then o.revision end,
-             file_id = case when o.connection_id = excluded.connection_id then o.file_id end,
-             kept = case when o.connection_id = excluded.connection_id then o.kept end,
-             connection_id = excluded.connection_id
+        "update source_object o set
+             seen_run_id = {run}, deleted_at = null,
+             revision = case when o.connection_id = {connection} then o.revision end,
+             file_id = case when o.connection_id = {connection} then o.file_id end,
+             kept = case when o.connection_id = {connection} then o.kept end,
+             connection_id = {connection}
+         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = any({external_ids})
          returning new.external_id, new.revision, new.file_id is not null as has_file,
-             coalesce(old.failure_code is not null, false) as has_failed,
-             coalesce(old.seen_run_id = new.seen_run_id, false) as is_repeated,
+             old.failure_code is not null as has_failed, old.seen_run_id = new.seen_run_id as is_repeated,
              case when old.connection_id <> new.connection_id then old.file_id end as replaced"
     );
     sql::all(tx, seen).await.map(by_id)

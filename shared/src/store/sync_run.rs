@@ -5,11 +5,13 @@ use sea_orm::raw_sql;
 use super::{Conn, Result, Tx, history, sql};
 use crate::id::{PipelineId, RunId, WorkspaceId};
 
-/// Counts of the objects that a run has listed.
+/// Counts of the objects that a run has listed, and of the items that they have become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "columns of `run`")]
 pub struct SyncCounts {
     pub pending: i32,
+    /// Items that have been added.
+    pub items: i32,
     pub seen: i64,
     pub new: i64,
     pub changed: i64,
@@ -20,10 +22,11 @@ pub struct SyncCounts {
 
 /// Adds to the counts of a run.
 pub async fn add_counts(tx: &Tx, workspace: WorkspaceId, run: RunId, counts: SyncCounts) -> Result<()> {
-    let SyncCounts { pending, seen, new, changed, unchanged, deleted, failed } = counts;
+    let SyncCounts { pending, items, seen, new, changed, unchanged, deleted, failed } = counts;
     let added = raw_sql!(
         Postgres,
-        "update run set objects_pending = objects_pending + {pending}, objects_seen = objects_seen + {seen},
+        "update run set items = items + {items}, items_open = items_open + {items},
+             objects_pending = objects_pending + {pending}, objects_seen = objects_seen + {seen},
              objects_new = objects_new + {new}, objects_changed = objects_changed + {changed},
              objects_unchanged = objects_unchanged + {unchanged}, objects_deleted = objects_deleted + {deleted},
              objects_failed = objects_failed + {failed},

@@ -1,5 +1,7 @@
 //! `source.fetch`: reads a batch of objects, and makes them files and items of the run.
 
+use std::collections::HashSet;
+
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     id::BlobId,
@@ -84,77 +86,82 @@ struct Batch<'a> {
     of: &'a SyncedSource,
 }
 
+/// The end of a batch.
+#[derive(Clone, Copy)]
+struct End<'a> {
+    /// Objects that cannot be read.
+    failed: &'a [(String, Failure)],
+    /// Whether the job waits, and reads the rest of the batch then.
+    is_stopped: bool,
+    /// Whether another job with the same batch reads the rest.
+    is_cut: bool,
+}
+
 impl Batch<'_> {
     /// Stores what was fetched. Objects that exceed a quota together are stored one by one, so that those that fit are.
     async fn store(&self, result: &FetchResult, is_stopped: bool, is_cut: bool) -> Result<(), JobError> {
-        let mut failed = result.failed.clone();
-        let mut kept = Vec::new();
-        match self.write(&result.fetched).await {
-            Ok(used) => kept.extend(used),
+        let (fetched, failed) = (&result.fetched, result.failed.as_slice());
+        let kept = match self.write(fetched, Some(End { failed, is_stopped, is_cut })).await {
             Err(JobError::Fail(failure)) if failure.code == FailureCode::QuotaExceeded => {
-                for object in &result.fetched {
-                    match self.write(std::slice::from_ref(object)).await {
+                let (mut kept, mut failed) = (HashSet::new(), failed.to_vec());
+                for object in fetched {
+                    match self.write(std::slice::from_ref(object), None).await {
                         Ok(used) => kept.extend(used),
                         Err(JobError::Fail(failure)) => failed.push((object.file.external_id.clone(), failure)),
                         Err(error) => return Err(error),
                     }
                 }
+                self.write(&[], Some(End { failed: &failed, is_stopped, is_cut })).await?;
+                kept
             }
-            Err(error) => return Err(error),
-        }
-        let failed = &failed;
-        if is_stopped {
-            // The job waits, and reads the rest of the batch then.
-            write_in_tx(self.cx, self.claim, || async move |change: &mut Change| self.finish(change, failed).await)
-                .await?;
-        } else {
-            complete_in_tx(self.cx, self.claim, || {
-                async move |change: &mut Change| {
-                    if is_cut {
-                        // Another job with the same batch reads the rest.
-                        outbox::enqueue(change, self.claim.workspace_id, self.job).await?;
-                    }
-                    self.finish(change, failed).await
-                }
-            })
-            .await?;
-        }
-        let unused = result.fetched.iter().map(|object| object.file.blob.id).filter(|blob| !kept.contains(blob));
+            kept => kept?,
+        };
+        let unused = fetched.iter().map(|object| object.file.blob.id).filter(|blob| !kept.contains(blob));
         fetching::delete_unused(self.cx, self.of, unused.collect()).await;
         Ok(())
     }
 
-    /// Makes files and items of objects, in one transaction.
-    async fn write(&self, fetched: &[Fetched]) -> Result<Vec<BlobId>, JobError> {
-        if fetched.is_empty() {
-            return Ok(Vec::new());
+    /// Makes files and items of objects, in one transaction; with the last ones, records failures, and ends the run if nothing is left.
+    /// Returns the blobs that are used.
+    async fn write(&self, fetched: &[Fetched], end: Option<End<'_>>) -> Result<HashSet<BlobId>, JobError> {
+        let work = || async move |change: &mut Change| self.write_in(change, fetched, end).await;
+        match end {
+            Some(End { is_stopped: false, .. }) => complete_in_tx(self.cx, self.claim, work).await,
+            _ => write_in_tx(self.cx, self.claim, work).await,
         }
-        write_in_tx(self.cx, self.claim, || {
-            async move |change: &mut Change| {
-                let pending = i32::try_from(fetched.len()).unwrap_or(i32::MAX);
-                let mut counts = SyncCounts { pending: -pending, ..SyncCounts::default() };
-                let used = ingest::ingest(change, self.cx, self.of, fetched, &mut counts).await?;
-                sync_run::add_counts(change, self.of.workspace, self.of.run.id, counts).await?;
-                Ok(used.into_iter().collect())
-            }
-        })
-        .await
     }
 
-    /// Records the failures, and ends the run if nothing is left.
-    async fn finish(&self, change: &mut Change, failed: &[(String, Failure)]) -> Result<(), JobError> {
+    async fn write_in(
+        &self,
+        change: &mut Change,
+        fetched: &[Fetched],
+        end: Option<End<'_>>,
+    ) -> Result<HashSet<BlobId>, JobError> {
         let (of, run) = (self.of, self.of.run.id);
-        for (id, failure) in failed {
-            source_fetch::failed(change, of.workspace, &of.node, id, failure).await?;
+        let failed = end.map_or(&[][..], |end| end.failed);
+        let mut counts = SyncCounts { failed: length(failed.len()).into(), ..SyncCounts::default() };
+        counts.pending = -length(fetched.len() + failed.len());
+        let used = match fetched {
+            [] => HashSet::new(),
+            _ => ingest::ingest(change, self.cx, of, fetched, &mut counts).await?,
+        };
+        let failures = failed.iter().map(|(id, failure)| (id.as_str(), failure)).collect();
+        source_fetch::fail(change, of.workspace, &of.node, failures).await?;
+        if end.is_some_and(|end| end.is_cut && !end.is_stopped) {
+            outbox::enqueue(change, of.workspace, self.job).await?;
         }
-        let pending = i32::try_from(failed.len()).unwrap_or(i32::MAX);
-        let counts = SyncCounts { pending: -pending, failed: pending.into(), ..SyncCounts::default() };
         // Before the run, which may end now.
         store::history::lock(change, of.workspace).await?;
         sync_run::add_counts(change, of.workspace, run, counts).await?;
-        if let Some(state) = store::run::finish_run(change, of.workspace, run, None).await? {
+        if end.is_some()
+            && let Some(state) = store::run::finish_run(change, of.workspace, run, None).await?
+        {
             runs::ended_without_items(change, of.workspace, run, of.node.pipeline, state).await?;
         }
-        Ok(())
+        Ok(used)
     }
+}
+
+fn length(objects: usize) -> i32 {
+    i32::try_from(objects).unwrap_or(i32::MAX)
 }

@@ -8,7 +8,7 @@ use nvisy_shared::{
         failure::{Failure, FailureCode},
         quota::Resource,
     },
-    id::BlobId,
+    id::{BlobId, VersionId},
     runs,
     store::{
         self,
@@ -30,7 +30,10 @@ const MIN_JOBS: usize = 2;
 /// The resources that objects take.
 const TAKEN: [Resource; 2] = [Resource::Files, Resource::Bytes];
 
-/// Adds files, versions and items for fetched objects. Returns the blobs that the rows refer to.
+/// Adds files, versions and items for fetched objects, and counts them for [`sync_run::add_counts`]. Returns the blobs that the rows
+/// refer to.
+///
+/// [`sync_run::add_counts`]: nvisy_shared::store::sync_run::add_counts
 pub(crate) async fn ingest(
     change: &mut Change,
     cx: &Context,
@@ -42,6 +45,9 @@ pub(crate) async fn ingest(
     let ids = fetched.iter().map(|object| object.file.external_id.clone()).collect();
     let known = source_object::known(change.tx(), of.workspace, &of.node, ids).await?;
     let stored = synced_file::put(change, of.workspace, of.connection.id, &files).await?;
+    let same = stored.iter().filter(|file| file.outcome == SyncOutcome::SameContent).map(|file| file.version).collect();
+    let entered = run_item::entered(change.tx(), of.workspace, (of.node.pipeline, of.entry), same).await?;
+    let entered: HashSet<VersionId> = entered.into_iter().collect();
     let (mut entering, mut done) = (Vec::new(), Vec::new());
     let mut used = HashSet::new();
     for (object, file) in fetched.iter().zip(&stored) {
@@ -53,7 +59,7 @@ pub(crate) async fn ingest(
         // what it made of the content, or was cancelled before.
         let is_same = file.outcome == SyncOutcome::SameContent
             && known.is_some_and(|known| known.revision.is_some())
-            && run_item::has_entered(change.tx(), of.workspace, (of.node.pipeline, of.entry), file.version).await?;
+            && entered.contains(&file.version);
         match (is_same, had_file) {
             (true, _) => counts.unchanged += 1,
             (false, true) => counts.changed += 1,
@@ -64,8 +70,9 @@ pub(crate) async fn ingest(
         }
         done.push(FetchedRevision { external_id: id.to_owned(), revision: object.revision.clone(), file: file.file });
     }
-    source_fetch::fetched(change, of.workspace, &of.node, &done).await?;
+    source_fetch::fetched(change, of.workspace, &of.node, done).await?;
     enter(change, of, &entering).await?;
+    counts.items += i32::try_from(entering.len()).unwrap_or(i32::MAX);
     let usage = store::usage::find(change.tx(), of.workspace, cx.quota()).await?.ok_or(JobError::Obsolete)?;
     if let Some(resource) = usage.used.exceeding(&usage.limits).find(|resource| TAKEN.contains(resource)) {
         let detail = format!("the object exceeds the workspace's quota of {}", resource.name());
@@ -85,7 +92,7 @@ async fn enter(change: &mut Change, of: &SyncedSource, files: &[(&Fetched, Store
         parent: None,
         stage: stage.to_owned(),
     });
-    let items = run_item::insert(change, of.workspace, of.run.id, items.collect()).await?;
+    let items = run_item::add(change, of.workspace, of.run.id, items.collect()).await?;
     runs::enqueue_entering(change, of.workspace, &of.run, (plan, of.entry), &items, MIN_JOBS).await?;
     for (object, file) in files {
         let data = json!({ "name": object.file.name, "versionId": file.version, "version": file.number });

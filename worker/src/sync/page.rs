@@ -3,7 +3,7 @@
 mod inline;
 mod storable;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
@@ -17,7 +17,7 @@ use nvisy_shared::{
         sync_run::{self, SyncCounts},
     },
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     SyncedSource,
@@ -74,7 +74,9 @@ impl ListedPage {
                 None => listed.objects.push(object),
                 Some(failure) => {
                     let external_id = storable::printable(&object.external_id);
-                    listed.failures.push(ObjectFailure { external_id, name: object.name, failure });
+                    if external_id == object.external_id || ids.insert(external_id.clone()) {
+                        listed.failures.push(ObjectFailure { external_id, name: object.name, failure });
+                    }
                 }
             }
         }
@@ -186,19 +188,20 @@ impl ListedPage {
     ) -> Result<(), JobError> {
         let mut ids = self.ids();
         ids.extend(self.failures.iter().map(|failure| failure.external_id.clone()));
+        let named = length(&ids);
         let known = source_object::see(change, of.workspace, &of.node, ids).await?;
         let replaced: Vec<_> = known.values().filter_map(|known| known.replaced).collect();
         deletions::lock(change, of, &replaced).await?;
         let is_repeated = |id: &str| known.get(id).is_some_and(|known| known.is_repeated);
-        let repeated = known.values().filter(|known| known.is_repeated).count();
-        listing.repeated += i64::try_from(repeated).unwrap_or(i64::MAX);
-        counts.seen += i64::try_from(known.len() - repeated).unwrap_or(i64::MAX);
+        let repeated = i64::try_from(known.values().filter(|known| known.is_repeated).count()).unwrap_or(i64::MAX);
+        listing.repeated += repeated;
+        counts.seen += named - repeated;
         listing.seen += counts.seen;
 
-        for failed in self.failures.iter().filter(|failed| !is_repeated(&failed.external_id)) {
-            source_fetch::failed(change, of.workspace, &of.node, &failed.external_id, &failed.failure).await?;
-            counts.failed += 1;
-        }
+        let failures = self.failures.iter().filter(|failed| !is_repeated(&failed.external_id));
+        let failures: BTreeMap<_, _> = failures.map(|failed| (failed.external_id.as_str(), &failed.failure)).collect();
+        counts.failed += i64::try_from(failures.len()).unwrap_or(i64::MAX);
+        source_fetch::fail(change, of.workspace, &of.node, failures).await?;
         let (mut to_fetch, mut inline) = (Vec::new(), HashSet::new());
         for object in self.objects.iter().filter(|object| !is_repeated(&object.external_id)) {
             match known.get(&object.external_id) {
@@ -210,10 +213,10 @@ impl ListedPage {
             }
         }
         self.write_inline(change, cx, of, &inline, counts).await?;
-        let kept = self.objects.iter().filter_map(|object| Some((object.external_id.clone(), object.kept.clone()?)));
-        source_object::keep(change, of.workspace, &of.node, kept.collect()).await?;
         self.enqueue(change, of, &to_fetch).await?;
         counts.pending += i32::try_from(to_fetch.len()).unwrap_or(i32::MAX);
+        let kept = self.objects.iter().filter_map(|object| Some((object.external_id.clone(), object.kept.clone()?)));
+        source_object::keep(change, of.workspace, &of.node, kept.collect()).await?;
         if self.checkpoint.is_none() && !self.complete {
             counts.pending += adopt_leftovers(change, of).await?;
         }
@@ -239,18 +242,24 @@ impl ListedPage {
                 batches.push(batch);
             }
             (count, bytes) = (count + 1, bytes + size);
-            rows.push(ToFetch { external_id: object.external_id.clone(), listed: json!(object), batch });
+            rows.push(to_fetch(object, batch)?);
         }
         if rows.is_empty() {
             return Ok(());
         }
-        source_fetch::enqueue(change, of.workspace, &of.node, &rows).await?;
-        for batch in batches {
-            let job = FetchObjects { run: of.run.id, node: of.node.node.clone(), batch };
-            outbox::enqueue(change, of.workspace, &job).await?;
-        }
+        source_fetch::enqueue(change, of.workspace, &of.node, rows).await?;
+        let job = |batch| FetchObjects { run: of.run.id, node: of.node.node.clone(), batch };
+        let jobs: Vec<_> = batches.into_iter().map(job).collect();
+        outbox::enqueue_all(change, of.workspace, &jobs).await?;
         Ok(())
     }
+}
+
+/// An object to be read with a batch.
+fn to_fetch(object: &ListedObject, batch: BatchId) -> Result<ToFetch, JobError> {
+    let listed =
+        serde_json::to_string(object).map_err(JobError::retry("an object of the listing cannot be written"))?;
+    Ok(ToFetch { external_id: object.external_id.clone(), listed, batch })
 }
 
 /// An incremental listing does not name objects again that could not be read: they are read once more.

@@ -1,6 +1,6 @@
 //! Objects of a page whose content came with the listing.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use nvisy_shared::{
     domain::failure::Failure,
@@ -8,12 +8,10 @@ use nvisy_shared::{
     store::{
         self,
         change::Change,
-        source_fetch::{self, ToFetch},
-        source_object,
+        source_fetch, source_object,
         sync_run::{self, SyncCounts},
     },
 };
-use serde_json::json;
 
 use super::{ListedPage, length};
 use crate::{
@@ -88,26 +86,28 @@ impl ListedPage {
         // An incremental listing does not name them again: as listed, they can be fetched by a retry and by the next sync.
         let batch = BatchId::new();
         let listed = self.objects.iter().filter(|object| failed_ids.contains(object.external_id.as_str()));
-        let listed =
-            listed.map(|object| ToFetch { external_id: object.external_id.clone(), listed: json!(object), batch });
-        source_fetch::enqueue(change, of.workspace, &of.node, &listed.collect::<Vec<_>>()).await?;
-        for (id, failure) in failed {
-            source_fetch::failed(change, of.workspace, &of.node, id, failure).await?;
-            counts.failed += 1;
-        }
+        let listed = listed.map(|object| super::to_fetch(object, batch)).collect::<Result<Vec<_>, _>>()?;
+        source_fetch::enqueue(change, of.workspace, &of.node, listed).await?;
+        let failures: BTreeMap<_, _> = failed.into_iter().map(|(id, failure)| (id.as_str(), failure)).collect();
+        counts.failed += i64::try_from(failures.len()).unwrap_or(i64::MAX);
+        source_fetch::fail(change, of.workspace, &of.node, failures).await?;
         Ok(())
     }
 
     /// Removes stored content that no row refers to.
     pub(crate) async fn delete_unused(&self, cx: &Context, of: &SyncedSource) {
-        let blobs: Vec<_> = self.inline.fetched.iter().map(|object| object.file.blob.id).collect();
-        for blob in blobs {
-            match store::file::blob_is_registered(&cx.db, of.workspace, blob).await {
-                Ok(false) => fetching::delete_unused(cx, of, vec![blob]).await,
-                Ok(true) => {}
-                // Garbage collection finds it.
-                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "a blob was not looked for"),
+        let mut blobs: Vec<_> = self.inline.fetched.iter().map(|object| object.file.blob.id).collect();
+        if blobs.is_empty() {
+            return;
+        }
+        match store::file::registered_blobs(&cx.db, of.workspace, blobs.clone()).await {
+            Ok(registered) => {
+                let registered: HashSet<_> = registered.into_iter().collect();
+                blobs.retain(|blob| !registered.contains(blob));
+                fetching::delete_unused(cx, of, blobs).await;
             }
+            // Garbage collection finds them.
+            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "blobs were not looked for"),
         }
     }
 }
