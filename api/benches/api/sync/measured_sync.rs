@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use nvisy_shared::{id::WorkspaceId, platform::Platform, store};
+use nvisy_shared::{
+    id::WorkspaceId,
+    platform::Platform,
+    store::{self, Db},
+};
 use nvisy_worker::{
     connectors::{DynSource, ListRequest, ListedObject, OpenConnection, table::open_source},
     context::Context,
@@ -19,6 +23,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub struct MeasuredSync {
     pub synced: Synced,
+    /// A connection to the database of the deployment.
+    pub db: Db,
 }
 
 impl MeasuredSync {
@@ -35,7 +41,8 @@ impl MeasuredSync {
         let path = synced.path(&format!("pipelines/{}", synced.pipeline));
         let request = synced.app.request(reqwest::Method::PATCH, &path).bearer_auth(&synced.ada.token);
         send(request.json(&json!({ "definition": definition }))).await.expect(200);
-        Self { synced }
+        let db = store::connect(&synced.app.config().database).await.unwrap();
+        Self { synced, db }
     }
 
     /// Starts a worker, which is killed when dropped; returns it with its id.
@@ -85,6 +92,7 @@ impl MeasuredSync {
 
     /// Stops the API and removes the deployment; the worker must have ended.
     pub async fn stop(self) {
+        self.db.close().await.unwrap();
         self.synced.app.stop_and_drop_jobs().await;
     }
 }

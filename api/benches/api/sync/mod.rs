@@ -1,5 +1,7 @@
 //! `just bench-sync`: syncs compared with the bare clients of the systems that they read, and the memory of the worker.
 
+mod bare_store;
+mod cpu;
 mod generated_store;
 pub mod large_object;
 pub mod listing;
