@@ -9,7 +9,7 @@ use crate::{
     analysis::stems,
     language::Language,
     query::{Phrase, Word},
-    token::{Token, tokens},
+    token::{Kind, Token, tokens},
 };
 
 /// The words of a query, with those that they stand for.
@@ -25,6 +25,11 @@ pub struct Matcher {
     languages: Vec<Language>,
     accents: Comparison,
 }
+
+/// Which words of a [`Matcher`] the words of texts are, by how these are written. The texts of a search have many words in common,
+/// and stems cost more than everything else that finds words.
+#[derive(Clone, Debug, Default)]
+pub struct KnownWords(FxHashMap<String, Vec<usize>>);
 
 impl Matcher {
     /// Of words that are stemmed in these languages.
@@ -65,6 +70,12 @@ impl Matcher {
     /// The matched words of a text, in order and without overlap.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Range<usize>> {
+        self.find_with(&mut KnownWords::default(), text)
+    }
+
+    /// [`Matcher::find`] in one of several texts; `known` has what this matcher has found in the others.
+    #[must_use]
+    pub fn find_with(&self, known: &mut KnownWords, text: &str) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         if self.first_letters.is_empty() && self.phrases.is_empty() {
             return found;
@@ -72,8 +83,21 @@ impl Matcher {
         let mut tokens = tokens(text);
         let folding = self.accents.of(text);
         for token in &tokens {
+            if !self.may_match(token) {
+                continue;
+            }
             let written = &text[token.bytes.clone()];
-            if self.words_of(text, token).into_iter().any(|word| self.accepts(word, written, &folding)) {
+            let accepts = |word: &usize| self.accepts(*word, written, &folding);
+            // Those of other kinds have no stems.
+            let is_match = if token.kind == Kind::Word {
+                if !known.0.contains_key(written) {
+                    known.0.insert(written.to_owned(), self.words_of(text, token));
+                }
+                known.0[written].iter().any(accepts)
+            } else {
+                self.words_of(text, token).iter().any(accepts)
+            };
+            if is_match {
                 found.push(token.bytes.clone());
             }
         }
@@ -93,8 +117,8 @@ impl Matcher {
         }
         let folding = self.accents.of(text);
         let mut has: Vec<Option<bool>> = vec![None; self.words.len()];
-        for token in tokens(text) {
-            for word in self.words_of(text, &token) {
+        for token in tokens(text).iter().filter(|token| self.may_match(token)) {
+            for word in self.words_of(text, token) {
                 if has[word] != Some(true) {
                     has[word] = Some(self.accepts(word, &text[token.bytes.clone()], &folding));
                 }
@@ -104,13 +128,14 @@ impl Matcher {
         missing.map(|((place, _), _)| *place).collect()
     }
 
+    /// Whether a word can have a term of a token. A stem begins with the letter of its word: most words need not be stemmed.
+    fn may_match(&self, token: &Token) -> bool {
+        token.folded.chars().next().is_some_and(|first| self.first_letters.contains(&first))
+    }
+
     /// The words that have a term of a token, as places in `words`.
     fn words_of(&self, text: &str, token: &Token) -> Vec<usize> {
         let mut words = Vec::new();
-        // A stem begins with the letter of its word: most words need not be stemmed.
-        if !token.folded.chars().next().is_some_and(|first| self.first_letters.contains(&first)) {
-            return words;
-        }
         let add = |words: &mut Vec<usize>, term: &str| {
             words.extend(self.terms.get(term).into_iter().flatten());
             let prefixes = self.prefixes.iter().filter(|(prefix, _)| term.starts_with(prefix.as_str()));
@@ -223,6 +248,19 @@ mod tests {
         assert_eq!(marked("Seal AB-1234/5 and 1234.", "AB-1234/5"), ["AB-1234/5", "1234"]);
         assert_eq!(marked("turbine turbot", "turb*"), ["turbine", "turbot"]);
         assert_eq!(marked("nothing", ""), [""; 0]);
+    }
+
+    #[test]
+    fn words_of_other_texts_change_no_marks() {
+        for (query, accents) in [("tides häuser AB-1234 turb*", Accents::ByLanguage), ("hauser", Accents::Keep)] {
+            let matcher = matcher(query, accents);
+            let mut known = KnownWords::default();
+            for text in
+                ["The tide at AB-1234, tides.", "Die Häuser; hauser.", "tide's turbines and TIDES", "Häuser, tide"]
+            {
+                assert_eq!(matcher.find_with(&mut known, text), matcher.find(text), "{query}: {text}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nvisy_lexical::highlight;
+use nvisy_lexical::highlight::{self, KnownWords};
 use sea_orm::{FromQueryResult, raw_sql};
 
 use super::{
@@ -106,16 +106,17 @@ pub(super) async fn read(
         by_chunk.insert(row.chunk_id, row);
     }
     let began = Instant::now();
+    let mut known = (KnownWords::default(), KnownWords::default());
     let hits = candidates.into_iter().filter_map(|candidate| {
         let id = candidate.chunk.or_else(|| by_document.get(&candidate.document?).copied())?;
-        Some(hit(by_chunk.remove(&id)?, candidate, found))
+        Some(hit(by_chunk.remove(&id)?, candidate, found, &mut known))
     });
     Ok(ReadHits { hits: hits.collect(), highlighting: began.elapsed() })
 }
 
-fn hit(row: Row, candidate: Candidate, found: &Found) -> (Hit, ChunkPlace) {
+fn hit(row: Row, candidate: Candidate, found: &Found, known: &mut (KnownWords, KnownWords)) -> (Hit, ChunkPlace) {
     let place = ChunkPlace { target: row.target_id, ordinal: row.ordinal };
-    let (mut matches, synonyms) = found.matches(&row.text);
+    let (mut matches, synonyms) = found.matches(&row.text, known);
     let words = synonyms.iter().map(|range| row.text[range.clone()].to_owned()).collect();
     matches.extend(synonyms);
     let hit = Hit {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use nvisy_lexical::{
     accents::Spelling,
+    highlight::KnownWords,
     query::{Phrase, Query, Word},
     rank::{Alternatives, Scores, Weighted, intersect},
     synonyms::PlainWords,
@@ -117,10 +118,14 @@ impl Found {
         }
     }
 
-    /// The matched words of a text, and those of them that are synonyms.
-    pub(in crate::store) fn matches(&self, text: &str) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
-        let own = self.matcher.find(text);
-        let mut synonyms = self.synonyms.find(text);
+    /// The matched words of a text, and those of them that are synonyms. `known` has those of other texts.
+    pub(in crate::store) fn matches(
+        &self,
+        text: &str,
+        known: &mut (KnownWords, KnownWords),
+    ) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
+        let own = self.matcher.find_with(&mut known.0, text);
+        let mut synonyms = self.synonyms.find_with(&mut known.1, text);
         let overlaps = |range: &Range<usize>| own.iter().any(|own| own.start < range.end && range.start < own.end);
         synonyms.retain(|range| !overlaps(range));
         (own, synonyms)
