@@ -6,6 +6,8 @@
 //! transaction, and once a minute for the pool to check its age. A connection whose statement was dropped half-way returns
 //! at once: the pool's round trip waits for the rest of its response.
 
+mod read_transaction;
+
 use std::{
     pin::pin,
     sync::{
@@ -28,10 +30,11 @@ use sea_orm::{
 };
 use sea_query_sqlx::SqlxValues;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
+pub(super) use self::read_transaction::ReadTransaction;
 use super::{ACQUIRE_TIMEOUT, Error, IDLE_BEFORE_TEST, Result};
 
 /// A connection returns to the pool after so long, which ends those that have reached their maximum lifetime.
@@ -47,11 +50,11 @@ pub struct Db {
     statements: Arc<Statements>,
 }
 
-/// What the statements outside of transactions share.
+/// What the statements outside of transactions that write share.
 #[derive(Debug)]
 struct Statements {
     /// As many as the pool has connections. The longest waiting statement is the next.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     /// Connections whose statement has ended; the last used one is the next.
     kept: Mutex<Vec<Kept>>,
     /// How many callers wait for a connection of the pool.
@@ -68,10 +71,11 @@ struct Kept {
     used: Instant,
 }
 
-/// A connection during a statement.
-struct InUse<'a> {
+/// A connection during a statement, or a read-only transaction.
+#[derive(Debug)]
+struct InUse {
     kept: Kept,
-    _permit: SemaphorePermit<'a>,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// A caller that waits for a connection of the pool, until it is dropped.
@@ -109,7 +113,8 @@ impl Db {
     pub(super) fn new(pool: DatabaseConnection) -> Self {
         let connections = pool.get_postgres_connection_pool().options().get_max_connections();
         let permits = Semaphore::new(usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS));
-        let statements = Statements { permits, kept: Mutex::default(), waiting: AtomicUsize::new(0) };
+        let statements =
+            Statements { permits: Arc::new(permits), kept: Mutex::default(), waiting: AtomicUsize::new(0) };
         Self { pool, statements: Arc::new(statements) }
     }
 
@@ -183,11 +188,11 @@ impl Db {
         Ok(())
     }
 
-    async fn acquire(&self) -> Result<InUse<'_>> {
+    async fn acquire(&self) -> Result<InUse> {
         let permits = &self.statements.permits;
-        let permit = match permits.try_acquire() {
+        let permit = match Arc::clone(permits).try_acquire_owned() {
             Ok(permit) => permit,
-            Err(_) => timeout(ACQUIRE_TIMEOUT, permits.acquire())
+            Err(_) => timeout(ACQUIRE_TIMEOUT, Arc::clone(permits).acquire_owned())
                 .await
                 .map_err(|_| Error::ConnectionAcquire(ConnAcquireErr::Timeout))?
                 .map_err(|_| Error::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?,
@@ -207,7 +212,7 @@ impl Db {
     }
 
     /// Keeps a connection whose statement has ended, or returns it to the pool.
-    fn keep(&self, used: InUse<'_>) {
+    fn keep(&self, used: InUse) {
         let InUse { mut kept, .. } = used;
         let mut others = self.statements.kept();
         let is_needed = self.statements.waiting.load(Ordering::Acquire) > 0 || self.pool().is_closed();
@@ -226,8 +231,7 @@ impl Db {
     /// statement is committed when this returns.
     async fn all(&self, statement: &Statement) -> Result<Vec<PgRow>> {
         let mut used = self.acquire().await?;
-        let rows = query(statement).fetch_all(&mut *used.kept.connection).await;
-        let rows = rows.map_err(|error| Error::Query(RuntimeErr::SqlxError(error.into())))?;
+        let rows = query(statement).fetch_all(&mut *used.kept.connection).await.map_err(query_error)?;
         self.keep(used);
         Ok(rows)
     }
@@ -236,6 +240,10 @@ impl Db {
 fn query(statement: &Statement) -> Query<'_, Postgres, SqlxValues> {
     let values = statement.values.clone().unwrap_or_else(|| Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+}
+
+fn query_error(error: Sqlx) -> Error {
+    Error::Query(RuntimeErr::SqlxError(error.into()))
 }
 
 fn execution_error(error: Sqlx) -> Error {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::filter::Filter,
     id::WorkspaceId,
-    store::{Result, Tx, sql},
+    store::{Result, db::ReadTransaction, sql},
 };
 
 /// A round of a search: how much the legs read.
@@ -41,7 +41,7 @@ pub(super) struct Ranked {
 
 /// The legs of a search in its transaction.
 pub(super) struct Legs<'a> {
-    pub(super) conn: &'a Tx,
+    pub(super) conn: &'a ReadTransaction,
     pub(super) workspace: WorkspaceId,
     pub(super) query: &'a SearchQuery,
     pub(super) thresholds: Thresholds,
@@ -56,7 +56,7 @@ pub(super) struct Legs<'a> {
 impl<'a> Legs<'a> {
     /// Reads the statistics of the collections, and the postings of the query's words.
     pub(super) async fn open(
-        conn: &'a Tx,
+        conn: &'a ReadTransaction,
         workspace: WorkspaceId,
         query: &'a SearchQuery,
         thresholds: Thresholds,

@@ -61,7 +61,7 @@ use self::{
     model::{THRESHOLDS, Thresholds},
     selection::{Duplicates, Selected},
 };
-use super::{Db, Result, Tx, transaction};
+use super::{Db, Result, db::ReadTransaction};
 use crate::id::WorkspaceId;
 
 /// The part of a query that has a meaning to be embedded: without operators and excluded words.
@@ -88,12 +88,15 @@ async fn search_with(
     thresholds: Thresholds,
 ) -> Result<SearchResult> {
     let tx = snapshot::begin(db).await?;
-    let result = run(&tx, workspace, query, thresholds).await?;
-    transaction::commit(tx).await?;
-    Ok(result)
+    run(&tx, workspace, query, thresholds).await
 }
 
-async fn run(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery, thresholds: Thresholds) -> Result<SearchResult> {
+async fn run(
+    tx: &ReadTransaction,
+    workspace: WorkspaceId,
+    query: &SearchQuery,
+    thresholds: Thresholds,
+) -> Result<SearchResult> {
     let mut work = Work::default();
     let mut since = Stopwatch::start();
     let mut legs = Legs::open(tx, workspace, query, thresholds).await?;
@@ -136,7 +139,7 @@ async fn run(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery, thresholds: T
 /// The share of the hits of an exact search that the hits have.
 async fn recall_of(
     hits: &[Hit],
-    tx: &Tx,
+    tx: &ReadTransaction,
     workspace: WorkspaceId,
     query: &SearchQuery,
     thresholds: Thresholds,

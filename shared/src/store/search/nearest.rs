@@ -10,20 +10,19 @@ use super::{
 };
 use crate::{
     id::{ChunkId, WorkspaceId},
-    store::{Db, Result, Tx, transaction},
+    store::{Db, Result, db::ReadTransaction},
 };
 
 /// The chunks that a search by vector finds, best first.
 pub async fn nearest_chunks(db: &Db, workspace: WorkspaceId, query: &SearchQuery) -> Result<Vec<ChunkId>> {
     let tx = snapshot::begin(db).await?;
     let found = nearest(&tx, workspace, query, THRESHOLDS).await?;
-    transaction::commit(tx).await?;
     Ok(found.into_iter().filter_map(|candidate| candidate.chunk).collect())
 }
 
 /// The candidates that a search selects.
 pub(super) async fn nearest(
-    tx: &Tx,
+    tx: &ReadTransaction,
     workspace: WorkspaceId,
     query: &SearchQuery,
     thresholds: Thresholds,

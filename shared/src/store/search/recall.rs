@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::filter::Filter,
     id::WorkspaceId,
-    store::{Conn, Db, Result, Tx, sql, transaction},
+    store::{Conn, Db, Result, db::ReadTransaction, sql},
 };
 
 /// The recall of one search.
@@ -60,7 +60,6 @@ pub(super) async fn measure_with(
     let found = nearest(&tx, workspace, &query, thresholds).await?;
     let exact = nearest(&tx, workspace, &query, Thresholds { exact_vectors: u32::MAX, ..thresholds }).await?;
     let matching = matching_share(&tx, workspace, &query).await?;
-    transaction::commit(tx).await?;
     Ok(recall(&found, &exact).map(|recall| RecallSample { recall, matching }))
 }
 
@@ -94,7 +93,7 @@ fn recall(found: &[Candidate], exact: &[Candidate]) -> Option<f64> {
 }
 
 /// The share of the chunks in the searched collections whose files match the filter.
-async fn matching_share(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery) -> Result<f64> {
+async fn matching_share(tx: &ReadTransaction, workspace: WorkspaceId, query: &SearchQuery) -> Result<f64> {
     let (Some(filter), [vector]) = (query.filter.as_ref(), query.vectors.as_slice()) else { return Ok(1.0) };
     let count = async |filter: Option<&Filter>| -> Result<i64> {
         let collections = query.collections_of(vector.space);
