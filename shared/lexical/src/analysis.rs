@@ -16,6 +16,8 @@ use crate::{
 const MIN_STEMMED_LETTERS: usize = 3;
 /// Begins a term that no word has: the language of a chunk.
 const LANGUAGE_MARK: char = '\u{1}';
+/// The terms of languages sort before it, and all others behind it.
+pub const LANGUAGE_TERMS_END: &str = "\u{2}";
 
 /// The term that the chunks of a language have beside their words.
 #[must_use]

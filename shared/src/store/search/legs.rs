@@ -63,7 +63,9 @@ impl<'a> Legs<'a> {
     ) -> Result<Self> {
         let parsed = Query::parse(&query.text).with_accents(query.accents);
         let collections = query.collections.as_deref();
-        let mut scope = Scope::read(conn, workspace, collections, query.visibility, &parsed, query.language).await?;
+        let (visibility, is_by_words) = (query.visibility, query.mode != SearchMode::Vector);
+        let scope = Scope::read(conn, workspace, collections, visibility, &parsed, query.language, is_by_words);
+        let mut scope = scope.await?;
         let found = match query.mode {
             SearchMode::Vector => scope.find_required(conn).await?,
             SearchMode::Text | SearchMode::Hybrid => {
@@ -150,6 +152,8 @@ impl<'a> Legs<'a> {
     /// leave too few, those with the words of phrases are compared, or more of the nearest are read.
     pub(super) async fn near(&mut self, round: &Round, vector: &SpaceVector) -> Result<(Vec<Near>, bool)> {
         let query = self.query;
+        // Those that are found by phrases have theirs: a later list of the same search must know the chunk by the same.
+        let has_documents = query.mode == SearchMode::Hybrid || !self.scope.conditions.required.is_empty();
         let mut leg = VectorLeg {
             workspace: self.workspace,
             query: vector,
@@ -157,6 +161,7 @@ impl<'a> Legs<'a> {
             filter: round.filter.as_ref(),
             visibility: query.visibility,
             has_disabled: self.scope.has_disabled,
+            has_documents,
             limit: round.certain,
             candidates: round.candidates,
         };

@@ -105,6 +105,7 @@ async fn matching_share(tx: &ReadTransaction, workspace: WorkspaceId, query: &Se
             filter,
             visibility,
             has_disabled: false,
+            has_documents: false,
             limit: 0,
             candidates: 0,
         };

@@ -2,9 +2,11 @@
 
 mod accents;
 mod cache;
+mod expected_terms;
 mod found;
 mod past;
 mod postings;
+mod statistics;
 mod synonyms;
 mod word_match;
 
@@ -20,9 +22,9 @@ use nvisy_lexical::{
     synonyms::SynonymGroup,
 };
 use rustc_hash::FxHashSet;
-use sea_orm::{FromQueryResult, raw_sql};
 use uuid::Uuid;
 
+use self::expected_terms::{ExpectedTerms, KnownVersions};
 pub(in crate::store) use self::found::Found;
 pub use self::word_match::WordMatch;
 use super::{condition::condition, expansion, parameters::Parameters, visibility::Visibility};
@@ -56,25 +58,14 @@ pub(in crate::store) struct Scope {
     has_synonyms: bool,
     /// The words of the query that have synonyms.
     synonyms: Vec<SynonymGroup>,
+    /// The rows of postings that were looked up with the statistics.
+    known: KnownVersions,
 }
 
 type Units = FxHashSet<i64>;
 
 /// The postings of terms.
 type Packed = HashMap<String, Rows>;
-
-#[derive(Default, FromQueryResult)]
-struct ScopeRow {
-    collections: Vec<Uuid>,
-    documents: i64,
-    words: i64,
-    dead_units: Vec<i64>,
-    dead_documents: Vec<i64>,
-    has_disabled: bool,
-    languages: Vec<String>,
-    is_incomplete: bool,
-    has_synonyms: bool,
-}
 
 /// The rows of terms.
 fn rows<'a>(terms: &'a [String], packed: &'a Packed) -> impl Iterator<Item = &'a Arc<Row>> {
@@ -92,7 +83,7 @@ fn word_documents(terms: &[String], packed: &Packed) -> WordDocuments {
 }
 
 impl Scope {
-    /// Reads the statistics of collections, all of the workspace or these.
+    /// Reads the statistics of collections, all of the workspace or these. A search by words looks its terms up with them.
     pub(in crate::store) async fn read(
         conn: &impl Conn,
         workspace: WorkspaceId,
@@ -100,71 +91,36 @@ impl Scope {
         visibility: Visibility,
         query: &Query,
         language: Option<Language>,
+        is_by_words: bool,
     ) -> Result<Self> {
-        let is_all = collections.is_none();
-        let among: Vec<CollectionId> = collections.unwrap_or_default().to_vec();
-        let languages: Vec<String> = Language::all().map(language_term).collect();
-        let scope = raw_sql!(
-            Postgres,
-            "with searched as materialized (
-                 select id from collection
-                 where workspace_id = {workspace} and deleted_at is null and ({is_all} or id = any({among})))
-             select array(select id from searched) as collections,
-                 coalesce(sum(u.chunks), 0)::bigint as documents, coalesce(sum(u.words), 0)::bigint as words,
-                 array(
-                     select unnest(t.units) from searched cross join lateral (
-                         select units from target
-                         where workspace_id = {workspace} and collection_id = searched.id and not live offset 0) t
-                     union all
-                     select unnest(d.units) from searched cross join lateral (
-                         select units from posting_tombstone
-                         where workspace_id = {workspace} and collection_id = searched.id offset 0) d) as dead_units,
-                 array(
-                     select document from chunk where workspace_id = {workspace} and disabled and document is not null
-                     union all
-                     select source_document from chunk
-                     where workspace_id = {workspace} and source_document is not null
-                     union all
-                     select dead_document from chunk
-                     where workspace_id = {workspace} and dead_document is not null) as dead_documents,
-                 exists (select from chunk where workspace_id = {workspace} and disabled) as has_disabled,
-                 array(
-                     select language.term
-                     from unnest({languages}::text[]) as language (term)
-                     where exists (
-                         select from searched cross join lateral (
-                             select from posting
-                             where workspace_id = {workspace} and collection_id = searched.id and term = language.term
-                             offset 0) p)) as languages,
-                 exists (
-                     select from searched cross join lateral (
-                         select from target
-                         where workspace_id = {workspace} and collection_id = searched.id and not has_postings
-                         offset 0) t) as is_incomplete,
-                 exists (select from synonym_term where workspace_id = {workspace}) as has_synonyms
-             from searched
-             join collection_usage u on u.workspace_id = {workspace} and u.collection_id = searched.id"
-        );
-        let row: Option<ScopeRow> = sql::first(conn, scope).await?;
-        let mut row = row.unwrap_or_default();
+        let expected = if is_by_words {
+            ExpectedTerms::new(workspace, collections, query, language)
+        } else {
+            ExpectedTerms::default()
+        };
+        let terms = expected.terms.clone();
+        let mut read = statistics::read(conn, workspace, collections, terms.clone()).await?;
+        let known = KnownVersions::new(read.take_versions(&terms), terms);
         if let Visibility::At(time) = visibility {
-            let past = past::read(conn, workspace, row.collections.clone(), time).await?;
-            row = ScopeRow { documents: past.documents, words: past.words, dead_units: past.dead_units, ..row };
+            let past = past::read(conn, workspace, read.collections.clone(), time).await?;
+            (read.documents, read.words, read.dead_units) = (past.documents, past.words, past.dead_units);
         }
-        let indexed: Vec<Language> = row.languages.iter().filter_map(|term| language_of_term(term)).collect();
+        let mut indexed: Vec<Language> = read.languages.iter().filter_map(|term| language_of_term(term)).collect();
+        indexed.sort_unstable();
         Ok(Self {
             workspace,
             visibility,
-            collections: row.collections,
-            totals: Totals { documents: row.documents.unsigned_abs(), words: row.words.unsigned_abs() },
-            dead: DeadDocuments::new(row.dead_units, row.dead_documents),
-            has_disabled: row.has_disabled,
+            collections: read.collections,
+            totals: Totals { documents: read.documents.unsigned_abs(), words: read.words.unsigned_abs() },
+            dead: DeadDocuments::new(read.dead_units, read.dead_documents),
+            has_disabled: read.has_disabled,
             matching_units: None,
-            is_incomplete: row.is_incomplete,
-            conditions: query.conditions(language, &indexed),
-            has_synonyms: row.has_synonyms,
+            is_incomplete: read.is_incomplete,
+            conditions: expected.conditions(workspace, collections, query, language, &indexed),
+            has_synonyms: read.has_synonyms,
             synonyms: Vec::new(),
             indexed,
+            known,
         })
     }
 

@@ -33,6 +33,8 @@ pub(in crate::store) struct VectorLeg<'a> {
     pub(in crate::store) visibility: Visibility,
     /// Whether the workspace has disabled chunks. Without any, the statement does not read them.
     pub(in crate::store) has_disabled: bool,
+    /// Whether the documents of the chunks are read, by which those of a search by words are the same. Each costs a look-up.
+    pub(in crate::store) has_documents: bool,
     /// Maximum number of hits of the search.
     pub(in crate::store) limit: i64,
     /// Number of chunks to return.
@@ -50,7 +52,7 @@ impl VectorLeg<'_> {
 #[derive(Clone, Debug, FromQueryResult)]
 pub(in crate::store) struct Near {
     pub(in crate::store) chunk_id: ChunkId,
-    /// Its number in postings; `None`: it has none yet.
+    /// Its number in postings; `None`: it has none yet, or it was not read.
     pub(in crate::store) document: Option<i64>,
     /// The cosine similarity.
     pub(in crate::store) score: f64,
@@ -107,6 +109,17 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
     } else {
         (String::new(), "false".to_owned())
     };
+    let found = if leg.has_documents {
+        format!(
+            "select c.id as chunk_id, c.document, 1 - best.distance as score, best.indexed
+             from best cross join lateral (
+                 select id, document from chunk where workspace_id = {workspace} and id = best.chunk_id offset 0) c
+             order by best.distance, c.id"
+        )
+    } else {
+        "select chunk_id, null::bigint as document, 1 - distance as score, indexed from best order by distance, chunk_id"
+            .to_owned()
+    };
     let Walk { bits, order, limit: walk_limit } = Walk::new(query, &vector, walk_limit);
     // Space and dimensions are literals, because the index is partial and on an expression. `case` and `is true` hide conditions
     // from the planner: with those it would choose another index or, with many tenants, expect so few rows of one that it read the
@@ -142,10 +155,7 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
                  union all
                  select chunk_id, distance + 0 as distance, false as indexed from scan) nearest
              order by distance, chunk_id limit {candidates})
-         select c.id as chunk_id, c.document, 1 - best.distance as score, best.indexed
-         from best cross join lateral (
-             select id, document from chunk where workspace_id = {workspace} and id = best.chunk_id offset 0) c
-         order by best.distance, c.id",
+         {found}",
         parts = parts.join(",\n"),
         exact = thresholds.exact_vectors,
         per_root = thresholds.exact_vectors_per_root,
@@ -269,6 +279,7 @@ mod tests {
             filter: None,
             visibility,
             has_disabled: false,
+            has_documents: false,
             limit: 10,
             candidates: 50,
         }
@@ -282,6 +293,15 @@ mod tests {
         let places = |leg: &VectorLeg<'_>| statement(leg, THRESHOLDS).sql.matches("and disabled").count();
         // The walk, the scan of everything, and that of the live targets.
         assert_eq!((places(&without), places(&with)), (0, 3));
+    }
+
+    #[test]
+    fn statement_reads_chunks_only_for_their_documents() {
+        let query = SpaceVector { space: SpaceId::new(), quantisation: Quantisation::Half, vector: vec![0.5; 8] };
+        let without = leg(&query, Visibility::Live);
+        let with = VectorLeg { has_documents: true, ..without };
+        let reads = |leg: &VectorLeg<'_>| statement(leg, THRESHOLDS).sql.contains("from chunk");
+        assert_eq!((reads(&without), reads(&with)), (false, true));
     }
 
     #[test]

@@ -117,6 +117,7 @@ async fn walk_uses_the_binary_index() {
             filter,
             visibility,
             has_disabled: false,
+            has_documents: false,
             limit: 10,
             candidates: 50,
         };

@@ -112,6 +112,7 @@ async fn only_the_index_walk_uses_the_index_however_many_tenants_there_are() {
                 filter: None,
                 visibility: Visibility::Live,
                 has_disabled: false,
+                has_documents: true,
                 limit: query.limit,
                 candidates: 50,
             };

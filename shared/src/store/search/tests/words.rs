@@ -1,6 +1,9 @@
 //! Tests of the search by words.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::atomic::Ordering,
+};
 
 use super::*;
 use crate::store::posting;
@@ -177,6 +180,36 @@ async fn rows_that_were_merged_meanwhile_are_found_in_an_older_snapshot() {
     assert_eq!(run(&tx, owner.0, &query, THRESHOLDS).await.unwrap().hits.len(), 10);
     drop(tx);
     assert_eq!(fixture.by_words(owner.0, "estuary").await.len(), 11);
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn search_like_an_earlier_one_runs_few_statements() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    fixture.file_of(owner, &["the tide turns at noon", "ebb and flood"]).await;
+    for (mode, statements) in [(SearchMode::Text, 2), (SearchMode::Vector, 3), (SearchMode::Hybrid, 3)] {
+        let query = fixture.query(mode, "tide", vector(1), 10);
+        // Reads the languages and the postings.
+        fixture.search(owner.0, &query, THRESHOLDS).await;
+        let tx = snapshot::begin(&fixture.db).await.unwrap();
+        assert!(!run(&tx, owner.0, &query, THRESHOLDS).await.unwrap().hits.is_empty());
+        assert_eq!(tx.statements.load(Ordering::Relaxed), statements, "{mode:?}");
+    }
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn words_are_found_in_a_language_that_the_collection_has_since_the_last_search() {
+    const GERMAN: &str = "Die Häuser an der Küste werden zweimal im Jahr von der Mannschaft des Hafens besichtigt.";
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    fixture.file_of(owner, &["The turbines of the plant are checked twice a year by the crew of the harbour."]).await;
+    assert_eq!(fixture.by_words(owner.0, "turbine").await.len(), 1);
+    assert_eq!(fixture.by_words(owner.0, "Häusern").await.len(), 0);
+    fixture.file_of(owner, &[GERMAN]).await;
+    // Only its German stem is in the text.
+    assert_eq!(fixture.by_words(owner.0, "Häusern").await, [GERMAN]);
     fixture.close().await;
 }
 

@@ -18,8 +18,10 @@ use crate::store::{Conn, Result, sql};
 impl Scope {
     /// The rows of terms in the searched collections.
     pub(super) async fn postings(&self, conn: &impl Conn, terms: impl Iterator<Item = &String>) -> Result<Packed> {
-        let terms: Vec<String> = terms.cloned().collect::<HashSet<_>>().into_iter().collect();
-        let (wanted, versions): (Vec<Term>, Vec<Vec<Version>>) = self.versions(conn, terms).await?.into_iter().unzip();
+        let mut terms: HashSet<String> = terms.cloned().collect();
+        let known = self.known.of(&mut terms);
+        let others = self.versions(conn, terms.into_iter().collect()).await?;
+        let (wanted, versions): (Vec<Term>, Vec<Vec<Version>>) = known.into_iter().chain(others).unzip();
         let known = cache::known(self.workspace, &wanted);
         let mut found: Vec<Versions> = Vec::with_capacity(wanted.len());
         let mut missing: Vec<(usize, Version)> = Vec::new();
