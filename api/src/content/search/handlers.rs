@@ -33,7 +33,8 @@ pub async fn search(
 ) -> Result<Json<SearchResponse>, Problem> {
     let started = Instant::now();
     let parts = body.0.parts();
-    let outcome = connection.while_open(service::run(&state, member.workspace, body.0.into())).await?;
+    let search = service::run(state.clone(), member.workspace, body.0.into());
+    let outcome = connection.while_open(search).await?;
     Ok(Json(respond(&state, &member, outcome, parts, started.elapsed())))
 }
 
@@ -55,7 +56,8 @@ pub async fn search_batch(
     state.limiter.count_further(member.caller(), member.workspace, searches.len() - 1).await?;
     let parts: Vec<ResponseParts> = searches.iter().map(SearchRequest::parts).collect();
     let commands = searches.into_iter().map(Into::into).collect();
-    let outcomes = connection.while_open(service::run_all(&state, member.workspace, commands)).await?;
+    let searches = service::run_all(state.clone(), member.workspace, commands);
+    let outcomes = connection.while_open(searches).await?;
     let results = outcomes.into_iter().zip(parts).map(|(outcome, parts)| {
         let response = outcome.map(|outcome| {
             let took = outcome.embedding + outcome.reranking + outcome.searching;
@@ -80,7 +82,8 @@ pub async fn search_similar(
 ) -> Result<Json<SearchResponse>, Problem> {
     let started = Instant::now();
     let parts = body.0.parts();
-    let outcome = connection.while_open(similar(&state, member.workspace, body.0.into())).await?;
+    let search = similar(state.clone(), member.workspace, body.0.into());
+    let outcome = connection.while_open(search).await?;
     Ok(Json(respond(&state, &member, outcome, parts, started.elapsed())))
 }
 

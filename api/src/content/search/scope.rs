@@ -67,7 +67,8 @@ pub async fn query_spaces<'a>(
     collections: &[&'a CollectionSpace],
 ) -> Result<QuerySpaces<'a>, Problem> {
     let of_models = collections.iter().filter(|collection| collection.connection_id.is_none());
-    platform.spaces.load(&platform.db, of_models.filter_map(|collection| collection.space_id)).await?;
+    let of_models: Vec<SpaceId> = of_models.filter_map(|collection| collection.space_id).collect();
+    platform.spaces.load(&platform.db, of_models).await?;
     let mut spaces = QuerySpaces::default();
     for &collection in collections {
         let Some((id, quantisation)) = collection.space_id.zip(collection.quantisation) else { continue };

@@ -1,5 +1,6 @@
 //! Search: the query is embedded in the spaces of the collections first, then the store finds the hits.
 
+use actix_web::web::Data;
 use futures::future::join_all;
 use nvisy_shared::{
     id::WorkspaceId,
@@ -15,7 +16,7 @@ use super::{
 use crate::{problem::Problem, state::State};
 
 /// Searches.
-pub async fn run(state: &State, workspace: WorkspaceId, command: SearchCommand) -> Result<SearchOutcome, Problem> {
+pub async fn run(state: Data<State>, workspace: WorkspaceId, command: SearchCommand) -> Result<SearchOutcome, Problem> {
     let mut outcomes = run_all(state, workspace, vec![command]).await?;
     outcomes.pop().unwrap_or_else(|| Err(Problem::internal("a search has no outcome")))
 }
@@ -24,10 +25,11 @@ pub async fn run(state: &State, workspace: WorkspaceId, command: SearchCommand) 
 /// database connection is held meanwhile, and one at a time is otherwise: the searches of a request take no connections from
 /// other requests.
 pub async fn run_all(
-    state: &State,
+    state: Data<State>,
     workspace: WorkspaceId,
     commands: Vec<SearchCommand>,
 ) -> Result<Vec<Result<SearchOutcome, Problem>>, Problem> {
+    let state: &State = &state;
     let all = store::collection::spaces(&state.platform.db, workspace).await?;
     let mut prepared = Vec::new();
     for command in commands {

@@ -1,5 +1,6 @@
 //! Search for passages that are similar to others.
 
+use actix_web::web::Data;
 use nvisy_shared::{
     id::{ChunkId, FileId, WorkspaceId},
     store::{
@@ -37,7 +38,11 @@ pub enum Origin {
 }
 
 /// Finds passages that are similar to a passage or a file, by its stored vectors: no model is called. 409 if it has none.
-pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarCommand) -> Result<SearchOutcome, Problem> {
+pub async fn similar(
+    state: Data<State>,
+    workspace: WorkspaceId,
+    command: SimilarCommand,
+) -> Result<SearchOutcome, Problem> {
     let SimilarCommand { origin, threshold, facets, options } = command;
     let db = &state.platform.db;
     let all = store::collection::spaces(db, workspace).await?;

@@ -30,6 +30,6 @@ pub async fn compare(
     path: Path<ComparedCollection>,
     body: Json<CompareSpaces>,
 ) -> Result<Json<SpaceComparison>, Problem> {
-    let compared = service::compare(&state, &member, path.0.collection, body.0.into());
+    let compared = async move { service::compare(&state, &member, path.0.collection, body.0.into()).await };
     connection.while_open(compared).await.map(|comparison| Json(comparison.into()))
 }
