@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, marker::PhantomData};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use apistos::{
+    ApiComponent,
     paths::{Parameter, ParameterDefinition, ParameterIn},
     security::SecurityScheme,
 };
@@ -16,8 +17,9 @@ use nvisy_shared::{
     },
     id::{AccountId, TokenId, WorkspaceId},
     store::{
-        self, Conn, Tx,
-        credential::{AuthMethod, TokenScope},
+        self, Conn, Db, Tx,
+        collection::CollectionSpace,
+        credential::{AuthMethod, Credential, TokenScope},
         member::Access,
     },
 };
@@ -71,6 +73,13 @@ pub struct Member<P> {
     permission: PhantomData<P>,
 }
 
+/// Extractor: [`Member`], and the collections of the workspace, by name. One statement reads what both need.
+#[derive(Clone, Debug)]
+pub struct MemberWithCollections<P> {
+    pub member: Member<P>,
+    pub collections: Vec<CollectionSpace>,
+}
+
 /// A caller's access to a workspace, to be checked again during a long response.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessGrant {
@@ -97,26 +106,58 @@ impl<P: RequiredPermission> FromRequest for Member<P> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let gate = Gate::close(request);
-        let workspace = request.match_info().get(PARAMETER).and_then(|id| id.parse::<Uuid>().ok()).map(WorkspaceId);
-        let authenticator = component::<Authenticator>(request).clone();
-        let request = request.clone();
+        let authorized = extract(request, async |db: &Db, workspace, credential: &Credential| {
+            let access = store::member::access(db, workspace, credential).await?;
+            Ok(access.map(|access| (access, ())))
+        });
+        Box::pin(async move { Ok(authorized.await?.0) })
+    }
+}
+
+impl<P: RequiredPermission> FromRequest for MemberWithCollections<P> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let authorized = extract(request, async |db: &Db, workspace, credential: &Credential| {
+            store::member::access_with_collections(db, workspace, credential).await
+        });
         Box::pin(async move {
-            let credential = authenticator.credential(&request)?;
-            let workspace = workspace.ok_or_else(Problem::not_found)?;
-            let lookup = store::member::access(&authenticator.db, workspace, &credential.credential);
-            let access = authenticator.look_up(&ClientInfo::of(&request), &credential.credential, lookup).await?;
-            require_active(access.state)?;
-            authenticator.limiter.count_caller(&request, access.account, &access.auth_method).await?;
-            let token = authorize(&access, workspace, P::PERMISSION)?;
-            if let Some(token) = token {
-                authenticator.record_use(token);
-            }
-            authenticator.limiter.count_workspace(&request, workspace).await?;
-            tracing::Span::current().record("workspace.id", tracing::field::display(workspace));
-            gate.open();
-            Ok(Self { account: access.account, token, workspace, credential, permission: PhantomData })
+            let (member, collections) = authorized.await?;
+            Ok(Self { member, collections })
         })
+    }
+}
+
+/// Authorizes a request, and returns what `lookup` reads beside the access. The gate opens if the caller has permission `P`.
+fn extract<P, T, L>(
+    request: &HttpRequest,
+    lookup: L,
+) -> impl Future<Output = Result<(Member<P>, T), Problem>> + use<P, T, L>
+where
+    P: RequiredPermission,
+    L: AsyncFnOnce(&Db, WorkspaceId, &Credential) -> store::Result<Option<(Access, T)>>,
+{
+    let gate = Gate::close(request);
+    let workspace = request.match_info().get(PARAMETER).and_then(|id| id.parse::<Uuid>().ok()).map(WorkspaceId);
+    let authenticator = component::<Authenticator>(request).clone();
+    let request = request.clone();
+    async move {
+        let credential = authenticator.credential(&request)?;
+        let workspace = workspace.ok_or_else(Problem::not_found)?;
+        let found = lookup(&authenticator.db, workspace, &credential.credential);
+        let found = authenticator.look_up(&ClientInfo::of(&request), &credential.credential, found).await?;
+        let (access, beside) = found;
+        require_active(access.state)?;
+        authenticator.limiter.count_caller(&request, access.account, &access.auth_method).await?;
+        let token = authorize(&access, workspace, P::PERMISSION)?;
+        if let Some(token) = token {
+            authenticator.record_use(token);
+        }
+        authenticator.limiter.count_workspace(&request, workspace).await?;
+        tracing::Span::current().record("workspace.id", tracing::field::display(workspace));
+        gate.open();
+        Ok((Member { account: access.account, token, workspace, credential, permission: PhantomData }, beside))
     }
 }
 
@@ -207,6 +248,20 @@ api_component!({P: RequiredPermission} Member<P> {
             extensions: [(PERMISSION_EXTENSION.to_owned(), P::PERMISSION.name().into())].into(),
             ..Parameter::default()
         }]
+    }
+});
+
+api_component!({P: RequiredPermission} MemberWithCollections<P> {
+    fn securities() -> BTreeMap<String, SecurityScheme> {
+        Member::<P>::securities()
+    }
+
+    fn security_requirement_name() -> Option<String> {
+        Member::<P>::security_requirement_name()
+    }
+
+    fn parameters() -> Vec<Parameter> {
+        Member::<P>::parameters()
     }
 });
 

@@ -8,6 +8,7 @@ use sea_orm::{
 
 use super::{
     Conn, Result, Tx,
+    collection::CollectionSpace,
     credential::{AuthMethod, Credential},
     invite::WithdrawnInvite,
     sql,
@@ -21,7 +22,7 @@ use crate::{
         account,
         member::{ActiveModel, Column, Entity, Relation},
     },
-    id::{AccountId, WorkspaceId},
+    id::{AccountId, CollectionId, WorkspaceId},
 };
 
 /// The facts that decide whether a request to a workspace is allowed.
@@ -74,6 +75,56 @@ pub async fn access(conn: &impl Conn, workspace: WorkspaceId, credential: &Crede
             sql::first(conn, access).await
         }
     }
+}
+
+/// [`access`], and the [collections](super::collection::spaces) of the workspace if the account is a member, with one statement.
+pub async fn access_with_collections(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    credential: &Credential,
+) -> Result<Option<(Access, Vec<CollectionSpace>)>> {
+    let (account, session, hash) = match *credential {
+        Credential::Session { account, session } => (Some(account), Some(session), None),
+        Credential::Token(hash) => (None, None, Some(hash.to_vec())),
+    };
+    let access = raw_sql!(
+        Postgres,
+        "with caller as materialized (
+             select account.id as account_id, account.state, session.id as session_id, null::uuid as token_id,
+                 null::text[] as permissions, null::uuid[] as workspaces
+             from session join account on account.id = session.account_id
+             where account.id = {account}::uuid and session.id = {session}::uuid and session.expires_at > now()
+             union all
+             select account.id, account.state, null::uuid, token.id, token.permissions, token.workspaces
+             from api_token token join account on account.id = token.account_id
+             where token.hash = {hash}::bytea and token.expires_at > now() and account.erase_at is null)
+         select caller.*, member.role, c.*
+         from caller
+         left join member on member.account_id = caller.account_id and member.workspace_id = {workspace}
+         left join lateral (
+             select c.id, c.name, c.space_id, space.quantisation, space.connection_id,
+                 case when second.state in ('running', 'ready') then second.space_id end as second_space_id,
+                 second.space_id as partial_space_id,
+                 exists (
+                     select from target t
+                     where t.workspace_id = c.workspace_id and t.collection_id = c.id and t.superseded_at is not null)
+                     as has_superseded
+             from collection c
+             left join embedding_space space on space.id = c.space_id
+             left join second_space second on second.workspace_id = c.workspace_id and second.collection_id = c.id
+             where c.workspace_id = {workspace} and c.deleted_at is null) c on member.role is not null
+         order by c.name"
+    );
+    let rows = conn.query_all_raw(access).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let access = Access::from_query_result(first, "")?;
+    let mut collections = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if row.try_get::<Option<CollectionId>>("", "id")?.is_some() {
+            collections.push(CollectionSpace::from_query_result(row, "")?);
+        }
+    }
+    Ok(Some((access, collections)))
 }
 
 /// Adds a member.
@@ -175,4 +226,84 @@ pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role:
 pub async fn remove(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<WithdrawnInvite>> {
     Entity::delete_by_id((workspace, account)).exec(tx).await?;
     super::invite::withdraw(tx, workspace, account, &Role::ALL).await
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+    use crate::{
+        id::{SessionId, SpaceId, TokenId},
+        store::{self, TransactionTrait, collection::NewCollection},
+        testing::TestDeployment,
+    };
+
+    #[tokio::test]
+    async fn access_with_collections_is_what_the_separate_statements_read() {
+        let deployment = TestDeployment::new().await;
+        let db = store::connect(&deployment.config(&[]).database).await.unwrap();
+        let (workspace, empty, foreign) = (WorkspaceId::new(), WorkspaceId::new(), WorkspaceId::new());
+        let (account, session, token, space) = (AccountId::new(), SessionId::new(), TokenId::new(), SpaceId::new());
+        db.execute_unprepared(&format!(
+            "insert into workspace (id, name) values ('{workspace}', 'x'), ('{empty}', 'x'), ('{foreign}', 'x');
+             insert into account (id, email, display_name, password_hash) values ('{account}', 'ada@example.org', 'Ada', 'x');
+             insert into session (id, account_id, expires_at) values ('{session}', '{account}', now() + interval '1 day');
+             insert into api_token (id, account_id, name, hash, hint, permissions, workspaces, expires_at)
+             values ('{token}', '{account}', 'x', decode(repeat('07', 32), 'hex'), 'x', array['search'], array['{workspace}'::uuid],
+                 now() + interval '1 day')"
+        ))
+        .await
+        .unwrap();
+        let tx = db.begin().await.unwrap();
+        for workspace in [workspace, empty] {
+            insert(&tx, workspace, account, Role::Guest).await.unwrap();
+        }
+        for (workspace, name) in [(workspace, "tides"), (workspace, "ebb"), (workspace, "old"), (foreign, "tides")] {
+            let new = NewCollection { name, description: "", space: None, max_chunks: None };
+            let id = store::collection::insert(&tx, workspace, &new).await.unwrap().unwrap();
+            if name == "old" {
+                assert!(store::collection::delete(&tx, workspace, id).await.unwrap());
+            }
+        }
+        tx.commit().await.unwrap();
+        db.execute_unprepared(&format!(
+            "insert into embedding_space (id, provider, model, dimensions, query_prefix, passage_prefix)
+             values ('{space}', 'test', 'test', 8, '', '');
+             insert into second_space (workspace_id, collection_id, space_id, state)
+             select workspace_id, id, '{space}', case name when 'ebb' then 'ready' else 'paused' end from collection
+             where workspace_id = '{workspace}'"
+        ))
+        .await
+        .unwrap();
+        for credential in [Credential::Session { account, session }, Credential::Token([7; 32])] {
+            for (workspace, names) in [(workspace, &["ebb", "tides"][..]), (empty, &[]), (foreign, &[])] {
+                let (found, collections) = access_with_collections(&db, workspace, &credential).await.unwrap().unwrap();
+                let alone = access(&db, workspace, &credential).await.unwrap().unwrap();
+                assert_eq!((found.account, found.state, found.role), (alone.account, alone.state, alone.role));
+                assert_eq!(found.auth_method, alone.auth_method);
+                assert_eq!(collections.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), names);
+                if found.role.is_some() {
+                    assert_eq!(collections, store::collection::spaces(&db, workspace).await.unwrap());
+                }
+            }
+        }
+        db.execute_unprepared(&format!(
+            "delete from member where workspace_id = '{workspace}'; update account set state = 'suspended'"
+        ))
+        .await
+        .unwrap();
+        for credential in [Credential::Session { account, session }, Credential::Token([7; 32])] {
+            let (found, collections) = access_with_collections(&db, workspace, &credential).await.unwrap().unwrap();
+            assert_eq!((found.state, found.role, collections), (AccountState::Suspended, None, Vec::new()));
+        }
+        db.execute_unprepared("update session set expires_at = now(); update api_token set expires_at = now()")
+            .await
+            .unwrap();
+        for credential in [Credential::Session { account, session }, Credential::Token([7; 32])] {
+            assert!(access_with_collections(&db, workspace, &credential).await.unwrap().is_none());
+        }
+        db.close().await.unwrap();
+        deployment.close().await;
+    }
 }

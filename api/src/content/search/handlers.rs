@@ -13,7 +13,7 @@ use super::{
     wire::{ResponseParts, SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse, SimilarRequest},
 };
 use crate::{
-    auth::member::{Member, Search},
+    auth::member::{Member, MemberWithCollections, Search},
     http::{client_connection::ClientConnection, extract::Json},
     problem::Problem,
     state::State,
@@ -27,13 +27,14 @@ use crate::{
 )]
 pub async fn search(
     state: Data<State>,
-    member: Member<Search>,
+    caller: MemberWithCollections<Search>,
     connection: ClientConnection,
     body: Json<SearchRequest>,
 ) -> Result<Json<SearchResponse>, Problem> {
     let started = Instant::now();
+    let MemberWithCollections { member, collections } = caller;
     let parts = body.0.parts();
-    let search = service::run(state.clone(), member.workspace, body.0.into());
+    let search = service::run(state.clone(), member.workspace, collections, body.0.into());
     let outcome = connection.while_open(search).await?;
     Ok(Json(respond(&state, &member, outcome, parts, started.elapsed())))
 }
@@ -46,17 +47,18 @@ pub async fn search(
 )]
 pub async fn search_batch(
     state: Data<State>,
-    member: Member<Search>,
+    caller: MemberWithCollections<Search>,
     connection: ClientConnection,
     body: Json<SearchBatchRequest>,
 ) -> Result<Json<SearchBatchResponse>, Problem> {
     let started = Instant::now();
+    let MemberWithCollections { member, collections } = caller;
     let searches = body.0.searches;
     // The extractor has counted one.
     state.limiter.count_further(member.caller(), member.workspace, searches.len() - 1).await?;
     let parts: Vec<ResponseParts> = searches.iter().map(SearchRequest::parts).collect();
     let commands = searches.into_iter().map(Into::into).collect();
-    let searches = service::run_all(state.clone(), member.workspace, commands);
+    let searches = service::run_all(state.clone(), member.workspace, collections, commands);
     let outcomes = connection.while_open(searches).await?;
     let results = outcomes.into_iter().zip(parts).map(|(outcome, parts)| {
         let response = outcome.map(|outcome| {
@@ -76,13 +78,14 @@ pub async fn search_batch(
 )]
 pub async fn search_similar(
     state: Data<State>,
-    member: Member<Search>,
+    caller: MemberWithCollections<Search>,
     connection: ClientConnection,
     body: Json<SimilarRequest>,
 ) -> Result<Json<SearchResponse>, Problem> {
     let started = Instant::now();
+    let MemberWithCollections { member, collections } = caller;
     let parts = body.0.parts();
-    let search = similar(state.clone(), member.workspace, body.0.into());
+    let search = similar(state.clone(), member.workspace, collections, body.0.into());
     let outcome = connection.while_open(search).await?;
     Ok(Json(respond(&state, &member, outcome, parts, started.elapsed())))
 }

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use futures::future::join_all;
 use nvisy_shared::{
     id::WorkspaceId,
-    store::{self, search::meaning},
+    store::{collection::CollectionSpace, search::meaning},
 };
 
 use super::{
@@ -15,9 +15,14 @@ use super::{
 };
 use crate::{problem::Problem, state::State};
 
-/// Searches.
-pub async fn run(state: Data<State>, workspace: WorkspaceId, command: SearchCommand) -> Result<SearchOutcome, Problem> {
-    let mut outcomes = run_all(state, workspace, vec![command]).await?;
+/// Searches. `all` are the collections of the workspace.
+pub async fn run(
+    state: Data<State>,
+    workspace: WorkspaceId,
+    all: Vec<CollectionSpace>,
+    command: SearchCommand,
+) -> Result<SearchOutcome, Problem> {
+    let mut outcomes = run_all(state, workspace, all, vec![command]).await?;
     outcomes.pop().unwrap_or_else(|| Err(Problem::internal("a search has no outcome")))
 }
 
@@ -27,10 +32,10 @@ pub async fn run(state: Data<State>, workspace: WorkspaceId, command: SearchComm
 pub async fn run_all(
     state: Data<State>,
     workspace: WorkspaceId,
+    all: Vec<CollectionSpace>,
     commands: Vec<SearchCommand>,
 ) -> Result<Vec<Result<SearchOutcome, Problem>>, Problem> {
     let state: &State = &state;
-    let all = store::collection::spaces(&state.platform.db, workspace).await?;
     let mut prepared = Vec::new();
     for command in commands {
         prepared.push(Prepared::new(&state.platform, workspace, &all, command).await);

@@ -5,6 +5,7 @@ use nvisy_shared::{
     id::{ChunkId, FileId, WorkspaceId},
     store::{
         self,
+        collection::CollectionSpace,
         search::{FacetField, SearchMode, Threshold, collections_by_space, search},
     },
 };
@@ -37,15 +38,16 @@ pub enum Origin {
     Chunk(ChunkId),
 }
 
-/// Finds passages that are similar to a passage or a file, by its stored vectors: no model is called. 409 if it has none.
+/// Finds passages that are similar to a passage or a file, by its stored vectors: no model is called. 409 if it has none. `all` are
+/// the collections of the workspace.
 pub async fn similar(
     state: Data<State>,
     workspace: WorkspaceId,
+    all: Vec<CollectionSpace>,
     command: SimilarCommand,
 ) -> Result<SearchOutcome, Problem> {
     let SimilarCommand { origin, threshold, facets, options } = command;
     let db = &state.platform.db;
-    let all = store::collection::spaces(db, workspace).await?;
     let chosen = choose(&all, options.collections.as_deref())?;
     let as_of = AsOf::find(db, workspace, options.as_of.as_deref(), &chosen).await?;
     let (visibility, degraded) = (as_of.visibility, as_of.missing_vectors(db, workspace).await?);
