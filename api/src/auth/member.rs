@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, marker::PhantomData};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use apistos::{
-    ApiComponent,
     paths::{Parameter, ParameterDefinition, ParameterIn},
     security::SecurityScheme,
 };
