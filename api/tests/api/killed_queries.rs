@@ -14,7 +14,7 @@ const SLOW: &str = "create schema outside;
     create view outside.slow as select * from outside.articles where (select pg_sleep(0.3)::text) is not null";
 /// The connections that read a page of rows now.
 const READING: &str = "pg_stat_activity where datname = current_database() and application_name = 'nvisy'
-    and state = 'active' and query like 'select t.%row_to_json%'";
+    and state = 'active' and query like 'select row_key, %row_to_json%'";
 
 async fn start(setup: &Setup) -> String {
     let connection = postgres(setup).await;
