@@ -114,7 +114,7 @@ pub struct FinishedItem<'a> {
     pub work: WorkDone,
 }
 
-/// Finishes items in one statement; [`count_ended`] counts them in their run, later in the transaction.
+/// Finishes items in one statement; `item::count_ended` counts them in their run, later in the transaction.
 pub async fn finish(tx: &Tx, workspace: WorkspaceId, items: &[FinishedItem<'_>]) -> Result<()> {
     if items.is_empty() {
         return Ok(());
