@@ -70,7 +70,8 @@ pub async fn see(
 ) -> Result<HashMap<String, KnownObject>> {
     let (pipeline, node, connection, run) = (of.pipeline, of.node.as_str(), of.connection, of.run);
     // Neither an upsert, which locks each row before it writes it, nor a join, which descends the index for each: a listing names mostly
-    // what is known. The index has the rows in order, so that no two transactions wait for each other.
+    // known objects. Rows are locked in the order in which the planner finds them, usually that of the index; a change that ends in a
+    // deadlock is repeated.
     let seen = raw_sql!(
         Postgres,
         "update source_object o set
